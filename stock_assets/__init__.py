@@ -1,0 +1,1 @@
+"""A complete, correct, self-healing local store of Chinese A-share data, driven by Dagster."""
