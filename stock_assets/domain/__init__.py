@@ -1,0 +1,1 @@
+"""Words and values of the market: pure, without input or output, known to every floor above."""

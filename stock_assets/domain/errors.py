@@ -1,0 +1,170 @@
+"""The one tree of errors.
+
+    StockAssetsError
+    ├── InvalidInput            a person typed something wrong
+    ├── ConfigurationError      this installation is set up wrong
+    ├── StoreUnavailable        the database cannot be reached (transient)
+    ├── DataRefused             rows break a rule that no caller may bend
+    └── SourceError
+        ├── SourceUnavailable   nothing or no usable answer came back (transient)
+        ├── AnswerBroken        an answer came, and it is not the one that was asked for (transient)
+        ├── SessionExpired      the source forgot who we are (transient)
+        ├── NotReady            the source has not published it yet
+        ├── SlotsTaken          every allowed connection is in use
+        ├── QuotaExhausted      today's requests are used up
+        ├── Banned              the source has blocked this address or account
+        ├── AccessDenied        account, key or permission refused
+        └── RequestRefused      the source calls the request itself wrong
+
+Retry on the mark, never on a name: `Transient` means the same call may succeed, `Permanent` that a person must act
+or that time must pass. A sentence is constant in two languages; the facts are fields and survive pickling.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+Language = Literal["zh", "en"]
+
+
+class Transient:
+    """Mark: the same call may succeed when it is made again."""
+
+
+class Permanent:
+    """Mark: making the same call again cannot help."""
+
+
+class StockAssetsError(Exception):
+    """Root of every error this project raises on purpose; `facts` fill the sentence of its class."""
+
+    zh: ClassVar[str] = "{problem}"
+    en: ClassVar[str] = "{problem}"
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__()
+        self.facts: Mapping[str, object] = facts
+
+    def sentence(self, language: Language) -> str:
+        """Return one sentence a person can act on, in the asked language."""
+        template = self.zh if language == "zh" else self.en
+        return template.format_map(_Facts(self.facts))
+
+    def __str__(self) -> str:
+        """Return the English sentence."""
+        return self.sentence("en")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the facts when the error crosses a process."""
+        return (_revive, (type(self), dict(self.facts)))
+
+    @classmethod
+    def revive(cls, facts: dict[str, object]) -> Self:
+        """Return the error with these facts; the inverse of pickling."""
+        return cls(**facts)
+
+
+class _Facts(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return f"<{key}>"
+
+
+def _revive(kind: type[StockAssetsError], facts: dict[str, object]) -> StockAssetsError:
+    return kind.revive(facts)
+
+
+class InvalidInput(StockAssetsError, Permanent):
+    """A value that a person gave cannot be used; `zh` and `en` facts say why and what to give instead."""
+
+    zh = "{problem_zh}"
+    en = "{problem}"
+
+    def sentence(self, language: Language) -> str:
+        """Return the sentence; the Chinese one falls back to English where none was given."""
+        if language == "zh" and "problem_zh" not in self.facts:
+            return super().sentence("en")
+        return super().sentence(language)
+
+
+class ConfigurationError(InvalidInput):
+    """This installation is set up in a way that cannot work."""
+
+
+class StoreUnavailable(StockAssetsError, Transient):
+    """PostgreSQL cannot be reached or went away."""
+
+    zh = "数据库不可用：{reason}。请运行 stock-assets doctor 查看原因"
+    en = "the database cannot be reached: {reason}; run `stock-assets doctor` to see why"
+
+
+class DataRefused(StockAssetsError, Permanent):
+    """A frame breaks the contract of its table, so that none of it was written."""
+
+    zh = "数据不符合表 {table} 的约定，未写入：{reason}"
+    en = "data breaks the contract of table {table} and was not written: {reason}"
+
+
+class SourceError(StockAssetsError):
+    """Something a source did or said."""
+
+
+class SourceUnavailable(SourceError, Transient):
+    """No complete answer came back: refused, closed, silent or too slow."""
+
+    zh = "数据源 {source} 暂不可用（{reason}）。请稍后重试，或运行 stock-assets doctor"
+    en = "source {source} is unavailable ({reason}); try again later or run `stock-assets doctor`"
+
+
+class AnswerBroken(SourceError, Transient):
+    """An answer came that does not fit what was asked."""
+
+    zh = "数据源 {source} 对 {api} 的应答不可信：{reason}"
+    en = "source {source} gave an answer to {api} that cannot be trusted: {reason}"
+
+
+class SessionExpired(SourceError, Transient):
+    """The source says that this connection is not logged in."""
+
+    zh = "数据源 {source} 的会话已失效"
+    en = "the session with source {source} is no longer logged in"
+
+
+class NotReady(SourceError, Permanent):
+    """The source has not published what was asked for."""
+
+    zh = "{trade_date} 的数据尚未发布（{reason}），请在 {ready_at} 之后重试"
+    en = "data of {trade_date} is not published yet ({reason}); try again after {ready_at}"
+
+
+class SlotsTaken(SourceError, Permanent):
+    """Every connection that settings allow to this source is in use; nothing was sent."""
+
+    zh = "数据源 {source} 的 {limit} 个连接都在使用中，已等待 {waited_seconds} 秒。请等其他任务结束后重试"
+    en = "all {limit} connections to source {source} are in use after {waited_seconds} s; try again when the other run has ended"
+
+
+class QuotaExhausted(SourceError, Permanent):
+    """Today's requests to this source are used up; the request was not sent."""
+
+    zh = "数据源 {source} 今日（{day}）的 {limit} 次请求已用完，请明天（北京时间）再试，或调整 BAOSTOCK_DAILY_QUOTA"
+    en = "today's ({day}) {limit} requests to source {source} are used up; go on tomorrow (Shanghai time) or change BAOSTOCK_DAILY_QUOTA"
+
+
+class Banned(SourceError, Permanent):
+    """The source blocks this address or account; no request leaves before `until`."""
+
+    zh = "数据源 {source} 已将本机列入黑名单，{until} 之前不会再发送任何请求"
+    en = "source {source} has blacklisted this machine; no request is sent before {until}"
+
+
+class AccessDenied(SourceError, Permanent):
+    """Account, key or permission was refused."""
+
+    zh = "数据源 {source} 拒绝访问：{reason}。请检查账号与密钥"
+    en = "source {source} denied access: {reason}; check account and key"
+
+
+class RequestRefused(SourceError, Permanent):
+    """The source calls the request wrong: an unknown code, field or date."""
+
+    zh = "数据源 {source} 拒绝了请求 {api}：{reason}"
+    en = "source {source} refused the request {api}: {reason}"

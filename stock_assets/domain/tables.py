@@ -1,0 +1,376 @@
+"""The tables' contracts: columns, units, keys and simple rules, once, for the database, the frames and the docs.
+
+`Table.conform` is the border control between floors: a frame that passes has exactly these columns in this order, these
+types, no null where none may be, no duplicate key and no value below its minimum. SQL does not belong here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from stock_assets.domain.errors import DataRefused
+
+Kind = Literal["text", "date", "float", "integer", "boolean", "timestamp"]
+DTYPES: dict[Kind, pl.DataType] = {
+    "text": pl.String(),
+    "date": pl.Date(),
+    "float": pl.Float64(),
+    "integer": pl.Int64(),
+    "boolean": pl.Boolean(),
+    "timestamp": pl.Datetime("us", "UTC"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, kind and unit, and its meaning in two languages."""
+
+    name: str
+    kind: Kind
+    zh: str
+    en: str
+    unit: str = ""
+    nullable: bool = False
+    minimum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def comment(self) -> str:
+        """Return meaning and unit, Chinese first."""
+        unit = f" [{self.unit}]" if self.unit else ""
+        return f"{self.zh} | {self.en}{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's contract. `surrogate` tables get an `id` from the database and `key` is then a unique rule."""
+
+    name: str
+    zh: str
+    en: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+    surrogate: bool = False
+
+    @property
+    def comment(self) -> str:
+        """Return what the table holds, Chinese first."""
+        return f"{self.zh} | {self.en}"
+
+    @property
+    def names(self) -> list[str]:
+        """Return the column names in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Return the frame's schema."""
+        return {column.name: DTYPES[column.kind] for column in self.columns}
+
+    def empty(self) -> pl.DataFrame:
+        """Return a frame of this table without rows."""
+        return pl.DataFrame(schema=self.schema)
+
+    def empty_text(self) -> pl.DataFrame:
+        """Return an answer without rows for a raw table: the source's columns, all text."""
+        return pl.DataFrame(
+            schema={
+                column.name: pl.String() for column in self.columns if column.kind == "text" and column.name != "run_id"
+            }
+        )
+
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `frame` with the table's columns in order, once every rule of the contract holds.
+
+        Errors: `DataRefused` names the first broken rule; nothing is repaired or dropped here.
+        """
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            raise DataRefused(table=self.name, reason=f"columns missing: {', '.join(missing)}")
+        frame = frame.select(self.names)
+        for column in self.columns:
+            self._check(column, frame[column.name])
+        if self.key and frame.select(self.key).is_duplicated().any():
+            raise DataRefused(table=self.name, reason=f"duplicate key ({', '.join(self.key)})")
+        return frame
+
+    def _check(self, column: Column, values: pl.Series) -> None:
+        if values.dtype != DTYPES[column.kind]:
+            raise DataRefused(table=self.name, reason=f"{column.name} is {values.dtype}, not {column.kind}")
+        if not column.nullable and values.null_count():
+            raise DataRefused(table=self.name, reason=f"{column.name} has {values.null_count()} nulls")
+        if column.kind == "float" and not values.is_finite().all():
+            raise DataRefused(table=self.name, reason=f"{column.name} holds NaN or infinity")
+        if column.minimum is not None and (values < column.minimum).any():
+            raise DataRefused(table=self.name, reason=f"{column.name} is below {column.minimum:g}")
+        if column.choices and not values.drop_nulls().is_in(column.choices).all():
+            raise DataRefused(table=self.name, reason=f"{column.name} is none of {', '.join(column.choices)}")
+
+
+_TS_CODE = Column("ts_code", "text", "证券代码，如 600000.SH", "security code such as 600000.SH")
+_TRADE_DATE = Column("trade_date", "date", "交易日", "trading day")
+_SOURCE = Column("source", "text", "数据来源", "who said it")
+_RUN_ID = Column("run_id", "text", "写入该行的运行编号", "run that wrote the row", nullable=True)
+_UPDATED_AT = Column("updated_at", "timestamp", "最近一次内容变化的时间", "when the content last changed")
+_FETCHED_AT = Column("fetched_at", "timestamp", "首次收到该应答的时间", "when this answer was first received")
+
+
+def _price(name: str, zh: str, en: str, *, nullable: bool = True) -> Column:
+    return Column(name, "float", zh, en, unit="CNY", nullable=nullable, minimum=0.0)
+
+
+TRADING_DAY = Table(
+    "trading_day",
+    "交易日历：每个自然日一行",
+    "Trading calendar: one row per calendar day",
+    (
+        Column("trade_date", "date", "自然日", "calendar day"),
+        Column("is_open", "boolean", "是否开市（以交易所日历为准）", "whether the exchanges trade (exchange calendar)"),
+        Column("previous_open", "date", "上一交易日", "last trading day before", nullable=True),
+        Column("source_is_open", "boolean", "数据源认为是否开市", "what the source says", nullable=True),
+        Column(
+            "sources_agree",
+            "boolean",
+            "两者是否一致；数据源未答时为空",
+            "both say the same; null when unasked",
+            nullable=True,
+        ),
+        _SOURCE,
+        _UPDATED_AT,
+    ),
+    ("trade_date",),
+)
+
+SECURITY = Table(
+    "security",
+    "证券清单：含已退市的全部 A 股股票",
+    "Securities: every A-share stock, delisted ones included",
+    (
+        _TS_CODE,
+        Column("name", "text", "证券简称", "short name", nullable=True),
+        Column("exchange", "text", "交易所", "exchange", choices=("SH", "SZ", "BJ")),
+        Column("board", "text", "板块", "board", choices=("main", "chinext", "star", "bse", "b_share")),
+        Column("list_date", "date", "上市日", "first trading day"),
+        Column("delist_date", "date", "退市日（当日起不再交易）", "from this day on not traded", nullable=True),
+        Column("status", "text", "上市状态", "listing status", choices=("listed", "delisted")),
+        Column("former_codes", "text", "曾用代码，逗号分隔", "codes it had before, comma separated", nullable=True),
+        _SOURCE,
+        _UPDATED_AT,
+    ),
+    ("ts_code",),
+)
+
+_RAW_DAILY = {
+    "date": "日期 | day",
+    "code": "代码 | code",
+    "open": "开盘价 | open",
+    "high": "最高价 | high",
+    "low": "最低价 | low",
+    "close": "收盘价 | close",
+    "preclose": "前收盘价 | previous close",
+    "volume": "成交量（股） | volume in shares",
+    "amount": "成交额（元） | amount in CNY",
+    "adjustflag": "复权状态 3=不复权 | adjustment, 3 = none",
+    "turn": "换手率 % | turnover in percent",
+    "tradestatus": "1=交易 0=停牌 | 1 = traded, 0 = suspended",
+    "pctChg": "涨跌幅 % | change in percent",
+    "peTTM": "滚动市盈率 | P/E TTM",
+    "pbMRQ": "市净率 | P/B MRQ",
+    "psTTM": "滚动市销率 | P/S TTM",
+    "pcfNcfTTM": "滚动市现率 | P/CF TTM",
+    "isST": "1=ST | 1 = ST",
+}
+_RAW_FACTOR = {
+    "code": "代码 | code",
+    "dividOperateDate": "除权除息日 | ex-date",
+    "foreAdjustFactor": "前复权因子 | forward factor",
+    "backAdjustFactor": "后复权因子 | backward factor",
+    "adjustFactor": "本次复权因子 | factor",
+}
+
+
+def _raw(names: dict[str, str], key: tuple[str, ...]) -> tuple[Column, ...]:
+    columns: list[Column] = []
+    for name, meaning in names.items():
+        zh, _, en = meaning.partition(" | ")
+        columns.append(Column(name, "text", zh, f"{en}, verbatim", nullable=name not in key))
+    return (*columns, _FETCHED_AT, _RUN_ID)
+
+
+RAW_BAOSTOCK_DAILY = Table(
+    "raw_baostock_daily",
+    "BaoStock 日线原始应答：逐字保存，内容变化即为新版本",
+    "BaoStock's daily bars as answered: verbatim text, a changed answer is a new version",
+    _raw(_RAW_DAILY, ("code", "date")),
+    ("code", "date", "fetched_at"),
+    indexes=(("date", "code"),),
+)
+RAW_BAOSTOCK_ADJUST_FACTOR = Table(
+    "raw_baostock_adjust_factor",
+    "BaoStock 复权因子原始应答：逐字保存，内容变化即为新版本",
+    "BaoStock's adjustment factors as answered: verbatim text, a changed answer is a new version",
+    _raw(_RAW_FACTOR, ("code", "dividOperateDate")),
+    ("code", "dividOperateDate", "fetched_at"),
+    indexes=(("dividOperateDate", "code"),),
+)
+
+STOCK_DAILY = Table(
+    "stock_daily",
+    "日线行情：不复权价格，停牌日也有一行",
+    "Daily bars: unadjusted prices; a suspended day is a row too",
+    (
+        _TS_CODE,
+        _TRADE_DATE,
+        _price("open", "开盘价", "open"),
+        _price("high", "最高价", "high"),
+        _price("low", "最低价", "low"),
+        _price("close", "收盘价", "close", nullable=False),
+        _price(
+            "pre_close",
+            "前收盘价；除权除息日为除权参考价",
+            "previous close; on ex-dates the exchange's reference price",
+        ),
+        Column("volume", "integer", "成交量；停牌日可能为空", "volume; may be null when suspended", "shares", True, 0),
+        Column(
+            "amount", "float", "成交额；停牌日可能为空", "turnover value; may be null when suspended", "CNY", True, 0.0
+        ),
+        Column("turnover_rate", "float", "换手率", "volume / floating shares", "%", True, 0.0),
+        Column("pct_chg", "float", "涨跌幅，相对前收盘价", "change against pre_close", "%", True),
+        Column("is_suspended", "boolean", "当日是否停牌", "suspended for the whole day"),
+        Column("is_st", "boolean", "当日是否为 ST", "under special treatment on the day"),
+        Column("pe_ttm", "float", "滚动市盈率", "price / earnings, trailing 12 months", "ratio", True),
+        Column("pb_mrq", "float", "市净率（最近报告期）", "price / book, most recent quarter", "ratio", True),
+        Column("ps_ttm", "float", "滚动市销率", "price / sales, trailing 12 months", "ratio", True),
+        Column("pcf_ncf_ttm", "float", "滚动市现率", "price / net cash flow, trailing 12 months", "ratio", True),
+        _SOURCE,
+        _UPDATED_AT,
+    ),
+    ("ts_code", "trade_date"),
+    indexes=(("trade_date", "ts_code"),),
+)
+
+ADJUST_FACTOR = Table(
+    "adjust_factor",
+    "复权因子：自除权除息日起有效，直到下一次",
+    "Adjustment factors: valid from the ex-date until the next one",
+    (
+        _TS_CODE,
+        Column("ex_date", "date", "除权除息日", "ex-date"),
+        Column(
+            "back_adjust_factor",
+            "float",
+            "后复权因子：后复权价 = 不复权价 × 因子",
+            "back-adjusted price = raw price x factor",
+            "ratio",
+            False,
+            0.0,
+        ),
+        _SOURCE,
+        _UPDATED_AT,
+    ),
+    ("ts_code", "ex_date"),
+    indexes=(("ex_date", "ts_code"),),
+)
+
+LOAD_LEDGER = Table(
+    "load_ledger",
+    "装载台账：每个数据集每个交易日一行，与数据在同一事务写入",
+    "What is loaded: one row per dataset and trading day, written in the transaction of its rows",
+    (
+        Column("dataset", "text", "数据集（业务表名）", "dataset, the business table's name"),
+        _TRADE_DATE,
+        Column(
+            "status",
+            "text",
+            "complete 完整 / empty 证实为空 / partial 不完整 / refused 未取得",
+            "state; only complete and empty close a gap",
+            choices=("complete", "empty", "partial", "refused"),
+        ),
+        Column("rows_expected", "integer", "应有行数", "rows that should be there", "rows", True, 0),
+        Column("rows_present", "integer", "实有行数", "rows that are there", "rows", False, 0),
+        Column("rows_rejected", "integer", "被拒绝行数", "rows that quality refused", "rows", False, 0),
+        _SOURCE,
+        Column("digest", "text", "当日业务行内容摘要", "digest of the day's business rows", nullable=True),
+        Column("detail", "text", "不完整或未取得的原因", "why it is not complete", nullable=True),
+        _RUN_ID,
+        Column("started_at", "timestamp", "开始取数时间", "when fetching began"),
+        Column("finished_at", "timestamp", "提交时间", "when it was committed"),
+    ),
+    ("dataset", "trade_date"),
+    indexes=(("trade_date",),),
+)
+
+REJECTED_ROW = Table(
+    "rejected_row",
+    "被质量规则拒绝的行",
+    "Rows that a quality rule refused",
+    (
+        Column("dataset", "text", "数据集", "dataset"),
+        _TRADE_DATE,
+        Column("ts_code", "text", "证券代码（能识别时）", "security code where it could be read", nullable=True),
+        Column("rule", "text", "违反的规则", "the rule it broke"),
+        Column("row_digest", "text", "原始行摘要", "digest of the row"),
+        Column("row_text", "text", "原始行（JSON）", "the row as answered, JSON"),
+        _SOURCE,
+        _RUN_ID,
+        Column("rejected_at", "timestamp", "拒绝时间", "when it was refused"),
+        Column(
+            "resolved_at",
+            "timestamp",
+            "此后的应答不再含该行的时间",
+            "when a later answer no longer held it",
+            nullable=True,
+        ),
+    ),
+    ("dataset", "trade_date", "rule", "row_digest"),
+    surrogate=True,
+)
+
+QUALITY_FINDING = Table(
+    "quality_finding",
+    "质量发现：已入库但值得注意的行",
+    "Findings: rows that were stored and deserve a look",
+    (
+        Column("dataset", "text", "数据集", "dataset"),
+        _TRADE_DATE,
+        _TS_CODE,
+        Column("rule", "text", "规则", "rule"),
+        Column("severity", "text", "级别", "severity", choices=("info", "warning")),
+        Column("detail", "text", "说明", "what was seen"),
+        _RUN_ID,
+        Column("found_at", "timestamp", "发现时间", "when it was found"),
+    ),
+    ("dataset", "trade_date", "ts_code", "rule"),
+    indexes=(("rule", "trade_date"),),
+)
+
+SOURCE_QUOTA = Table(
+    "source_quota",
+    "请求配额台账：按数据源、接口、北京时间日期计数",
+    "Requests used, by source, api and Shanghai day",
+    (
+        _SOURCE,
+        Column("api", "text", "接口名；* 为合计", "api; * is the total"),
+        Column("day", "date", "北京时间日期", "Shanghai day"),
+        Column("requests", "integer", "已发送请求数", "requests sent", "requests", False, 0),
+        Column("refusals", "integer", "被拒绝次数", "refusals", "requests", False, 0),
+        Column("banned_until", "timestamp", "黑名单解除时间", "end of a ban", nullable=True),
+        _UPDATED_AT,
+    ),
+    ("source", "api", "day"),
+)
+
+TABLES: tuple[Table, ...] = (
+    TRADING_DAY,
+    SECURITY,
+    RAW_BAOSTOCK_DAILY,
+    RAW_BAOSTOCK_ADJUST_FACTOR,
+    STOCK_DAILY,
+    ADJUST_FACTOR,
+    LOAD_LEDGER,
+    REJECTED_ROW,
+    QUALITY_FINDING,
+    SOURCE_QUOTA,
+)
