@@ -1,0 +1,1 @@
+"""Rules: frames in, verdicts out. Nothing here reads, writes or logs."""
