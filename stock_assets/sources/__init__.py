@@ -1,0 +1,1 @@
+"""Everything outside: sessions, retries and plans. Nothing here knows a setting or writes to the store."""

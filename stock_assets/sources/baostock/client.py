@@ -1,0 +1,347 @@
+"""BaoStock as a market source: calls in, verdicts out.
+
+Sessions, frames and rows are checked in the modules beside; here they become one of the five answers, with retries where
+they help. What the rows mean is in `translate`.
+"""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import polars as pl
+import structlog
+
+from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Refused, Rows, Truncated, verdict
+from stock_assets.domain.errors import (
+    AccessDenied,
+    AnswerBroken,
+    Banned,
+    NotReady,
+    Permanent,
+    RequestRefused,
+    SessionExpired,
+    SourceError,
+    StockAssetsError,
+)
+from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, Table
+from stock_assets.sources.baostock import translate
+from stock_assets.sources.baostock.frames import SOURCE
+from stock_assets.sources.baostock.guard import Deadlines
+from stock_assets.sources.baostock.meter import metering, timing_wait
+from stock_assets.sources.baostock.pool import BaoStockPool
+from stock_assets.sources.baostock.session import BaoStockSession, Reply
+from stock_assets.sources.baostock.verify import (
+    ALL_STOCK_FIELDS,
+    DAILY_FIELDS,
+    EX_DATE,
+    FACTOR_FIELDS,
+    SECURITY_FIELDS,
+    TRADE_DATE_FIELDS,
+    Expectation,
+    all_equal,
+    all_within,
+    no_day_missing,
+    verified,
+)
+from stock_assets.sources.base import NoLedger, RequestLedger, SessionSlots, Sleep, Translated
+from stock_assets.sources.retry import RetryPolicy, logged_in_again
+
+_log = structlog.get_logger(__name__)
+
+# BaoStock's published rule: the n-th ban of a year lasts n times six hours.
+_BAN_STEP: Final = timedelta(hours=6)
+_RAW_PRICES: Final = "3"
+_BARS_READY: Final = "17:30"
+
+
+def connector(  # noqa: PLR0913 - each is one decision of the caller
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    ledger: RequestLedger | None = None,
+    timeout_seconds: float = 30.0,
+    api_key: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[], BaoStockSession]:
+    """Return what a pool needs to make sessions: a function that logs in and returns the session.
+
+    Every frame that such a session sends is counted in `ledger` first.
+    """
+    books = ledger or NoLedger()
+
+    def connect() -> BaoStockSession:
+        session = BaoStockSession(
+            host=host,
+            port=port,
+            deadlines=Deadlines.of(timeout_seconds),
+            api_key=api_key,
+            before_request=lambda api: books.before_request(SOURCE, api),
+            clock=clock,
+        )
+        session.login()
+        return session
+
+    return connect
+
+
+class BaoStockClient:
+    """A `MarketSource` on BaoStock.
+
+    With a `pool` its sessions are used, and the pool's `connect` decides host, deadlines and ledger (see `connector`);
+    without one each call logs in, asks and logs out. Both give the same rows.
+
+    No method raises for what the source did or failed to do: that is in the answer.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one decision of the caller
+        self,
+        pool: BaoStockPool | None = None,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        ledger: RequestLedger | None = None,
+        slots: SessionSlots | None = None,
+        timeout_seconds: float = 30.0,
+        api_key: str | None = None,
+        attempts: int = 3,
+        retry: RetryPolicy | None = None,
+        sleep: Sleep = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Connect nothing yet."""
+        self._pool = pool
+        self._ledger = ledger or NoLedger()
+        self._slots = slots
+        self._timeout_seconds = timeout_seconds
+        self._retry = retry or RetryPolicy(attempts=attempts, sleep=sleep)
+        self._now = now
+        self._connect = connector(
+            host=host, port=port, ledger=self._ledger, timeout_seconds=timeout_seconds, api_key=api_key, clock=clock
+        )
+
+    @property
+    def name(self) -> str:
+        """The source's name as it stands in `source` columns."""
+        return SOURCE
+
+    @property
+    def raw_daily(self) -> Table:
+        """The raw table that keeps daily bars as answered."""
+        return RAW_BAOSTOCK_DAILY
+
+    @property
+    def raw_adjust_factor(self) -> Table:
+        """The raw table that keeps adjustment factors as answered."""
+        return RAW_BAOSTOCK_ADJUST_FACTOR
+
+    @property
+    def raw_ex_date(self) -> str:
+        """The column of `raw_adjust_factor` that holds the ex-date, YYYY-MM-DD."""
+        return EX_DATE
+
+    def trade_dates(self, start: date, end: date) -> Answer:
+        """Return every calendar day of [start, end] that the source knows, with its trading flag."""
+        return self._fetch(
+            Expectation(
+                "query_trade_dates",
+                TRADE_DATE_FIELDS,
+                (all_within("calendar_date", start, end), no_day_missing("calendar_date")),
+            ),
+            {"start_date": str(start), "end_date": str(end)},
+            if_empty=ProvenEmpty(f"method and dates {start} to {end} echoed, no calendar day"),
+        )
+
+    def securities(self) -> Answer:
+        """Return every security the source knows, delisted ones included."""
+        api = "query_stock_basic"
+        return self._fetch(
+            Expectation(api, SECURITY_FIELDS),
+            {},
+            if_empty=Broken(AnswerBroken(source=SOURCE, api=api, reason="a market without any security")),
+        )
+
+    def all_securities_of_day(self, day: date) -> Answer:
+        """Return code, trading status and name of every security on one trading day, indices included."""
+        return self._fetch(
+            Expectation("query_all_stock", ALL_STOCK_FIELDS), {"day": str(day)}, if_empty=_not_published(day), day=day
+        )
+
+    def daily_of_day(self, day: date) -> Answer:
+        """Return unadjusted bars of all stocks on one trading day, in one request.
+
+        Nothing in an empty answer says for which day it is, and no trading day is without bars: it means not ready.
+        """
+        return self._fetch(
+            Expectation("query_daily_history_k_AStock", DAILY_FIELDS, (all_equal("date", str(day)),)),
+            {"date": str(day)},
+            if_empty=_not_published(day),
+            day=day,
+        )
+
+    def daily_of_code(self, ts_code: str, start: date, end: date) -> Answer:
+        """Return unadjusted bars of one stock over [start, end], paged."""
+        if (refusal := _not_covered(ts_code, "query_history_k_data_plus")) is not None:
+            return refusal
+        code = translate.source_code(ts_code)
+        return self._fetch(
+            Expectation(
+                "query_history_k_data_plus",
+                DAILY_FIELDS,
+                (all_equal("code", code), all_within("date", start, end)),
+            ),
+            {
+                "code": code,
+                "fields": ",".join(DAILY_FIELDS),
+                "start_date": str(start),
+                "end_date": str(end),
+                "frequency": "d",
+                "adjustflag": _RAW_PRICES,
+            },
+            if_empty=ProvenEmpty(f"method, code {code}, fields and dates {start} to {end} echoed, no rows"),
+            ts_code=ts_code,
+        )
+
+    def factors_of_day(self, day: date) -> Answer:
+        """Return adjustment factors whose ex-date is `day`."""
+        return self._fetch(
+            Expectation("query_daily_adjust_factor", FACTOR_FIELDS, (all_equal(EX_DATE, str(day)),)),
+            {"date": str(day)},
+            if_empty=ProvenEmpty(f"method echoed and frame whole, no rows; the protocol does not echo the day ({day})"),
+            day=day,
+        )
+
+    def factors_of_code(self, ts_code: str, start: date, end: date) -> Answer:
+        """Return adjustment factors of one stock with ex-dates in [start, end]."""
+        if (refusal := _not_covered(ts_code, "query_adjust_factor")) is not None:
+            return refusal
+        code = translate.source_code(ts_code)
+        return self._fetch(
+            Expectation(
+                "query_adjust_factor",
+                FACTOR_FIELDS,
+                (all_equal("code", code), all_within(EX_DATE, start, end)),
+            ),
+            {"code": code, "start_date": str(start), "end_date": str(end)},
+            if_empty=ProvenEmpty(f"method, code {code} and dates {start} to {end} echoed, no rows"),
+            ts_code=ts_code,
+        )
+
+    def translate_trade_dates(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return columns trade_date (date), is_open (boolean)."""
+        return translate.translate_trade_dates(frame)
+
+    def translate_securities(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return stocks only: ts_code, name, list_date, delist_date, status."""
+        return translate.translate_securities(frame)
+
+    def translate_daily(self, frame: pl.DataFrame) -> Translated:
+        """Return bars in our names and units."""
+        return translate.translate_daily(frame)
+
+    def translate_factors(self, frame: pl.DataFrame) -> Translated:
+        """Return columns ts_code, ex_date, back_adjust_factor."""
+        return translate.translate_factors(frame)
+
+    def close(self) -> None:
+        """End every session."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _fetch(self, expected: Expectation, arguments: dict[str, str], *, if_empty: Answer, **facts: object) -> Answer:
+        with metering() as meter:
+            answer = self._answer(expected, arguments, if_empty)
+        _log.debug(
+            "fetch",
+            source=SOURCE,
+            api=expected.api,
+            verdict=verdict(answer),
+            rows=answer.frame.height if isinstance(answer, Rows | Truncated) else 0,
+            requests=meter.requests,
+            wait_seconds=round(meter.wait_seconds, 3),
+            api_seconds=round(meter.api_seconds, 3),
+            **{name: str(value) for name, value in facts.items()},
+        )
+        return replace(answer, cost=meter.cost())
+
+    def _answer(self, expected: Expectation, arguments: dict[str, str], if_empty: Answer) -> Answer:
+        """Return the verdict on one call, made as often as the policy and the errors allow."""
+        is_first = True
+        partial: pl.DataFrame | None = None
+
+        def attempt() -> pl.DataFrame:
+            nonlocal is_first, partial
+            # A session that has just failed, or whose answer was not to be trusted, is not asked again.
+            is_fresh, is_first = not is_first, False
+            reply, frame = self._ask(expected, arguments, is_fresh=is_fresh)
+            if reply.lost is not None:
+                partial = frame
+                raise reply.lost
+            return frame
+
+        try:
+            frame = self._retry.call(lambda: logged_in_again(attempt))
+        except StockAssetsError as error:
+            if isinstance(error, SourceError) and isinstance(error, Permanent):
+                return Refused(self._noted(error, expected.api))
+            if partial is not None:
+                return Truncated(partial, str(error))
+            return Broken(error)
+        return Rows(frame) if frame.height else if_empty
+
+    def _ask(self, expected: Expectation, arguments: dict[str, str], *, is_fresh: bool) -> tuple[Reply, pl.DataFrame]:
+        with self._session(is_fresh=is_fresh) as session:
+            try:
+                reply = session.call(expected.api, **arguments)
+                if isinstance(reply.lost, SessionExpired):
+                    raise reply.lost
+                # Inside the block: a session that answered with foreign rows must not be lent again.
+                return reply, verified(reply, expected)
+            except RequestRefused as error:
+                # The request is at fault and the session is not: it stays in the pool.
+                refusal = error
+        raise refusal
+
+    @contextmanager
+    def _session(self, *, is_fresh: bool) -> Generator[BaoStockSession]:
+        with ExitStack() as stack:
+            if self._pool is not None:
+                yield stack.enter_context(self._pool.session(is_fresh=is_fresh))
+                return
+            if self._slots is not None:
+                with timing_wait():
+                    stack.enter_context(self._slots.take(SOURCE, timeout_seconds=self._timeout_seconds))
+            session = self._connect()
+            stack.callback(session.close)
+            yield session
+
+    def _noted(self, error: SourceError, api: str) -> SourceError:
+        """Return the error for the caller, once the ledger knows of what the source refused."""
+        if isinstance(error, Banned) and error.facts.get("until") is None:
+            self._ledger.record_refusal(SOURCE, api)
+            # Recorded before it is counted: two processes that meet the same ban then both count it as one.
+            now = self._now()
+            self._ledger.record_ban(SOURCE, now + _BAN_STEP)
+            until = now + _BAN_STEP * self._ledger.bans_this_year(SOURCE)
+            self._ledger.record_ban(SOURCE, until)
+            return Banned(**{**error.facts, "until": until})
+        if isinstance(error, AccessDenied | RequestRefused):
+            self._ledger.record_refusal(SOURCE, api)
+        return error
+
+
+def _not_covered(ts_code: str, api: str) -> Refused | None:
+    # BaoStock answers a code that it does not know with no rows and no error, which would pass as proof that a stock of
+    # the Beijing exchange never traded.
+    if not ts_code.endswith(".BJ"):
+        return None
+    return Refused(RequestRefused(source=SOURCE, api=api, reason=f"{ts_code}: the Beijing exchange is not covered"))
+
+
+def _not_published(day: date) -> Refused:
+    return Refused(
+        NotReady(source=SOURCE, trade_date=day, reason="the answer has no rows", ready_at=f"{day} {_BARS_READY}")
+    )

@@ -1,0 +1,198 @@
+"""Sessions shared by the threads of one process, never more than the cap, never two threads on one.
+
+State changes under the lock; connecting, logging in and out, waiting for a slot and closing happen outside it, so that a
+slow server holds up only the thread that talks to it.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+from stock_assets.domain.errors import SlotsTaken
+from stock_assets.sources.baostock.frames import SOURCE
+from stock_assets.sources.baostock.meter import timing_wait
+from stock_assets.sources.baostock.session import BaoStockSession
+from stock_assets.sources.base import SessionSlots
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """One unit of the cap: the slot it holds among all processes, and the session sitting on it, if any."""
+
+    slot: AbstractContextManager[object] | None = None
+    session: BaoStockSession | None = None
+    idle_since: float = 0.0
+    process: int = field(default_factory=os.getpid)
+
+
+class BaoStockPool:
+    """At most `size` sessions, made on demand, each lent to one thread at a time by `with pool.session() as s`.
+
+    A session older than `ttl_seconds` is replaced before it is lent again. One that lay idle for `idle_seconds` is
+    logged out at the next use of the pool, so that other processes get its slot; `release_idle` does it at once.
+    `connect` returns a logged-in session. A slot may be entered by one thread and left by another.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one decision of the caller
+        self,
+        connect: Callable[[], BaoStockSession],
+        *,
+        size: int = 1,
+        timeout_seconds: float = 30.0,
+        ttl_seconds: float = 3600.0,
+        idle_seconds: float | None = None,
+        slots: SessionSlots | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open nothing yet: the first session is made by the first use."""
+        if size < 1:
+            msg = "a pool needs room for one session"
+            raise ValueError(msg)
+        self._connect = connect
+        self._size = size
+        self._timeout_seconds = timeout_seconds
+        self._ttl_seconds = ttl_seconds
+        self._idle_seconds = idle_seconds
+        self._slots = slots
+        self._clock = clock
+        self._abandoned: list[list[_Seat]] = []
+        self._is_closed = False
+        self._start()
+
+    def __repr__(self) -> str:
+        """Return what is in use and what is not, such as `<BaoStockPool 1 in use, 0 idle, cap 1>`."""
+        closed = ", closed" if self._is_closed else ""
+        return f"<BaoStockPool {self._in_use} in use, {len(self._idle)} idle, cap {self._size}{closed}>"
+
+    @contextmanager
+    def session(self, *, is_fresh: bool = False) -> Generator[BaoStockSession]:
+        """Lend a logged-in session; `is_fresh` asks for one that has not been used before.
+
+        It goes back when the block ends well, and is closed when the block raises or the session failed.
+
+        Errors: `SlotsTaken` when none became free in time; whatever the log-in raised.
+        """
+        self._notice_fork()
+        seat, leaving = self._take_seat()
+        is_good = False
+        try:
+            self._close_all(leaving)
+            session = self._seated(seat, is_fresh=is_fresh)
+            yield session
+            is_good = session.is_usable
+        finally:
+            self._leave_seat(seat, is_good=is_good)
+
+    def release_idle(self) -> None:
+        """Log out every idle session and free its slot."""
+        self._notice_fork()
+        with self._changed:
+            leaving, self._idle = self._idle, []
+            self._closing += len(leaving)
+        self._close_all(leaving)
+
+    def close(self) -> None:
+        """Close every idle session and wait for none in use; those are closed as they come back."""
+        self._is_closed = True
+        self.release_idle()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._idle: list[_Seat] = []
+        self._in_use = 0
+        self._closing = 0
+
+    def _notice_fork(self) -> None:
+        if os.getpid() == self._process:
+            return
+        # A forked child starts with nothing. What it inherited is the parent's: it stays referenced for ever, because
+        # collecting it could log out the parent's sessions or free its slots.
+        self._abandoned.append(self._idle)
+        self._start()
+
+    def _take_seat(self) -> tuple[_Seat, list[_Seat]]:
+        """Return a seat to use and the seats to close first; seats change hands here, sessions are not touched."""
+        started = time.monotonic()
+        with timing_wait(), self._changed:
+            while True:
+                if self._is_closed:
+                    msg = "the pool is closed"
+                    raise RuntimeError(msg)
+                leaving = self._overdue()
+                seat = self._idle.pop() if self._idle else None
+                if seat is None and leaving:
+                    seat = leaving.pop()
+                if seat is None and self._in_use + self._closing < self._size:
+                    seat = _Seat()
+                if seat is not None:
+                    self._in_use += 1
+                    self._closing += len(leaving)
+                    return seat, leaving
+                waited = time.monotonic() - started
+                if not self._changed.wait(self._timeout_seconds - waited) and waited >= self._timeout_seconds:
+                    raise SlotsTaken(source=SOURCE, limit=self._size, waited_seconds=round(waited, 1))
+
+    def _overdue(self) -> list[_Seat]:
+        """Take out the idle seats whose session has lain too long or grown too old."""
+        now = self._clock()
+        longest = self._idle_seconds
+        overdue = [
+            seat
+            for seat in self._idle
+            if (longest is not None and now - seat.idle_since >= longest) or self._is_too_old(seat.session)
+        ]
+        self._idle = [seat for seat in self._idle if seat not in overdue]
+        return overdue
+
+    def _is_too_old(self, session: BaoStockSession | None) -> bool:
+        return session is not None and session.age_seconds >= self._ttl_seconds
+
+    def _seated(self, seat: _Seat, *, is_fresh: bool) -> BaoStockSession:
+        """Return the seat's session, replaced where it cannot be used; the old one ends before the new one begins."""
+        session = seat.session
+        if session is not None:
+            if not is_fresh and session.is_quiet and not self._is_too_old(session):
+                return session
+            seat.session = None
+            session.close()
+        if seat.slot is None:
+            with timing_wait():
+                slot = self._slots.take(SOURCE, timeout_seconds=self._timeout_seconds) if self._slots else nullcontext()
+                slot.__enter__()
+            seat.slot = slot
+        seat.session = self._connect()
+        return seat.session
+
+    def _leave_seat(self, seat: _Seat, *, is_good: bool) -> None:
+        if os.getpid() != seat.process:
+            self._abandoned.append([seat])
+            return
+        with self._changed:
+            self._in_use -= 1
+            is_kept = is_good and not self._is_closed
+            if is_kept:
+                seat.idle_since = self._clock()
+                self._idle.append(seat)
+            else:
+                self._closing += 1
+            self._changed.notify()
+        if not is_kept:
+            self._close_all([seat])
+
+    def _close_all(self, seats: list[_Seat]) -> None:
+        for seat in seats:
+            try:
+                if seat.session is not None:
+                    seat.session.close()
+            finally:
+                if seat.slot is not None:
+                    seat.slot.__exit__(None, None, None)
+                with self._changed:
+                    self._closing -= 1
+                    self._changed.notify()
