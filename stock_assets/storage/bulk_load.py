@@ -1,0 +1,146 @@
+"""Bring a frame into its table so that only what really changed is written.
+
+A frame goes by COPY into a temporary table beside its target; then rows that differ are updated and missing ones
+inserted. Loading the same data again writes nothing at all.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from stock_assets.domain.errors import DataRefused
+from stock_assets.domain.tables import Table
+from stock_assets.storage.copy_frames import copy_in, driver, refusals
+from stock_assets.storage.schema import table_of
+
+# Each further pass is needed only when another writer committed the same new keys in between.
+_PASSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the rows of a frame; the three add up to its height."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    @property
+    def written(self) -> int:
+        """Return the number of rows that were written."""
+        return self.inserted + self.updated
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Return the counts of both together."""
+        return Counts(self.inserted + other.inserted, self.updated + other.updated, self.unchanged + other.unchanged)
+
+
+def merge(
+    conn: Connection,
+    table: Table,
+    frame: pl.DataFrame,
+    *,
+    ignore: tuple[str, ...] = ("updated_at",),
+    known_new: bool = False,
+) -> Counts:
+    """Make `table` hold the rows of `frame`, a conformed frame; rows of other keys are left alone.
+
+    A row whose difference lies only in `ignore` counts as unchanged; when a row is updated, these columns are written
+    too. `known_new` skips every comparison: the caller promises that no key of the frame is there yet.
+
+    Errors: `DataRefused` when the database's own rules are broken, `RowsExist` when `known_new` was wrong. The
+    transaction is lost after both.
+    """
+    if frame.is_empty():
+        return Counts()
+    with refusals(table.name):
+        if known_new:
+            copy_in(conn, table.name, frame.select(table.names).sort(table.key))
+            return Counts(inserted=frame.height)
+        stage(conn, table, frame)
+        return merge_staged(conn, table, frame.height, ignore)
+
+
+def stage(conn: Connection, table: Table, frame: pl.DataFrame) -> sa.Table:
+    """Return a temporary table that holds exactly `frame`; the next call for this table in the transaction empties it."""
+    staged = staged_table(table.name)
+    names = {"staged": sql.Identifier(staged.name), "target": sql.Identifier(table.name)}
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.names))
+    keys = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    raw = driver(conn)
+    raw.execute(
+        sql.SQL(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DROP AS SELECT {columns} FROM {target} WITH NO DATA"
+        ).format(columns=columns, **names)
+    )
+    raw.execute(sql.SQL("TRUNCATE {staged}").format(**names))
+    copy_in(conn, staged.name, frame.select(table.names).sort(table.key))
+    # Without statistics of the keys the planner may read the whole target instead of its index.
+    raw.execute(sql.SQL("ANALYZE {staged} ({keys})").format(keys=keys, **names))
+    return staged
+
+
+@cache
+def staged_table(name: str) -> sa.Table:
+    """Return the temporary table beside table `name`, as SQLAlchemy sees it."""
+    columns = (sa.Column(column.name, column.type) for column in table_of(name).columns if not column.identity)
+    return sa.Table(f"_tmp_{name}", sa.MetaData(), *columns)
+
+
+def same_key(table: Table, one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the condition that both sides have the same key."""
+    return sa.and_(*(one.c[name] == other.c[name] for name in table.key))
+
+
+def differ(one: sa.FromClause, other: sa.FromClause, names: list[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that both sides differ in one of the columns; two nulls are equal."""
+    if not names:
+        return sa.false()
+    left: sa.ColumnElement[Any] = sa.tuple_(*(one.c[name] for name in names))
+    return left.is_distinct_from(sa.tuple_(*(other.c[name] for name in names)))
+
+
+def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str, ...]) -> Counts:
+    """Do what `merge` does with the `height` rows that `stage` has put beside the table."""
+    target, staged = table_of(table.name), staged_table(table.name)
+    content = [name for name in table.names if name not in table.key]
+    stale = sa.and_(
+        same_key(table, target, staged), differ(target, staged, [name for name in content if name not in ignore])
+    )
+    # Locking in key order first: two writers that meet wait for each other instead of deadlocking.
+    lock = sa.select(sa.literal(1)).select_from(target.join(staged, stale))
+    lock = lock.order_by(*(target.c[name] for name in table.key)).with_for_update(of=target)
+    count_stale = sa.select(sa.func.count()).select_from(lock.subquery())
+    update = target.update().values({name: staged.c[name] for name in content}).where(stale)
+    inserted = updated = missing = added = 0
+    for _ in range(_PASSES):
+        if conn.scalar(count_stale):
+            updated += conn.execute(update).rowcount
+        missing, added = insert_missing(conn, table)
+        inserted += added
+        if missing == added:
+            return Counts(inserted, updated, height - inserted - updated)
+    raise DataRefused(table=table.name, reason=f"of {missing} missing rows only {added} could be inserted")
+
+
+def insert_missing(conn: Connection, table: Table) -> tuple[int, int]:
+    """Return how many staged rows had no counterpart, and how many of them went in before another writer's."""
+    target, staged = table_of(table.name), staged_table(table.name)
+    known = sa.exists().where(same_key(table, target, staged))
+    missing = sa.select(staged).where(~known).cte("missing")
+    rows = sa.select(missing).order_by(*(missing.c[name] for name in table.key))
+    added = (
+        insert(target).from_select(table.names, rows).on_conflict_do_nothing().returning(sa.literal(1).label("one"))
+    ).cte("added")
+    counts = sa.select(
+        sa.select(sa.func.count()).select_from(missing).scalar_subquery(),
+        sa.select(sa.func.count()).select_from(added).scalar_subquery(),
+    )
+    found, inserted = conn.execute(counts).one()
+    return found, inserted

@@ -1,0 +1,149 @@
+"""The ledger: which days of a dataset are loaded, and how well. Written in the transaction of the day's rows."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Literal
+
+import polars as pl
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+
+from stock_assets.domain.tables import LOAD_LEDGER
+from stock_assets.storage.copy_frames import columns_of, copy_out, refusals
+from stock_assets.storage.schema import table_of
+
+Status = Literal["complete", "empty", "partial", "refused"]
+CLOSED: tuple[Status, ...] = ("complete", "empty")
+
+_LEDGER = table_of(LOAD_LEDGER.name)
+# Who wrote it and when says nothing about the day: alone it is no reason to write.
+_CIRCUMSTANCES = ("run_id", "started_at", "finished_at")
+_CONTENT = [name for name in LOAD_LEDGER.names if name not in LOAD_LEDGER.key and name not in _CIRCUMSTANCES]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One line of the ledger. A line that leaves a gap open (`partial`, `refused`) must say why in `detail`."""
+
+    dataset: str
+    trade_date: date
+    status: Status
+    rows_expected: int | None
+    rows_present: int
+    rows_rejected: int
+    source: str
+    digest: str | None = None
+    detail: str | None = None
+    run_id: str | None = None
+    started_at: datetime
+    finished_at: datetime
+
+
+def lock_days(conn: Connection, dataset: str, days: Iterable[date]) -> None:
+    """Wait until no other transaction holds one of these days of `dataset`, then hold them until this one ends.
+
+    Every day takes a place in the server's lock table: a few hundred at a time are fine, a whole history is not.
+    """
+    ordered = sorted({day.toordinal() for day in days})
+    # One order for everybody, so that two runs with overlapping days cannot wait for each other.
+    numbers = sa.func.unnest(sa.literal(ordered, sa.ARRAY(sa.Integer))).table_valued("number").render_derived("day")
+    lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(dataset), numbers.c.number)
+    conn.execute(sa.select(sa.func.count(lock)).select_from(numbers))
+
+
+def write_entry(conn: Connection, entry: LedgerEntry) -> bool:
+    """Write the day's line unless the ledger says the same already; return whether it was written.
+
+    A change of run and times alone is not written. Errors: `DataRefused` when the line contradicts itself.
+    """
+    values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    same = sa.exists().where(
+        _LEDGER.c.dataset == entry.dataset,
+        _LEDGER.c.trade_date == entry.trade_date,
+        *(_LEDGER.c[name].is_not_distinct_from(sa.literal(values[name], _LEDGER.c[name].type)) for name in _CONTENT),
+    )
+    row = sa.select(*(sa.literal(values[name], _LEDGER.c[name].type) for name in LOAD_LEDGER.names)).where(~same)
+    statement = insert(_LEDGER).from_select(LOAD_LEDGER.names, row)
+    statement = statement.on_conflict_do_update(
+        index_elements=list(LOAD_LEDGER.key),
+        set_={name: statement.excluded[name] for name in (*_CONTENT, *_CIRCUMSTANCES)},
+    ).returning(_LEDGER.c.status)
+    with refusals(LOAD_LEDGER.name):
+        return conn.scalar(statement) is not None
+
+
+def read_entries(conn: Connection, dataset: str, start: date, end: date) -> pl.DataFrame:
+    """Return the lines of `dataset` for [start, end] in order of days."""
+    query = sql.SQL(
+        "SELECT {columns} FROM load_ledger WHERE dataset = {dataset} AND trade_date BETWEEN {start} AND {end}"
+        " ORDER BY trade_date"
+    ).format(columns=columns_of(LOAD_LEDGER), dataset=dataset, start=start, end=end)
+    return copy_out(conn, query, LOAD_LEDGER.schema)
+
+
+def closed_days(conn: Connection, dataset: str, start: date, end: date) -> set[date]:
+    """Return the days of [start, end] that need no further request: complete, or proven empty."""
+    query = sa.select(_LEDGER.c.trade_date).where(
+        _LEDGER.c.dataset == dataset, _LEDGER.c.trade_date.between(start, end), _LEDGER.c.status.in_(CLOSED)
+    )
+    return set(conn.scalars(query))
+
+
+def statuses(conn: Connection, dataset: str, days: Iterable[date]) -> dict[date, str]:
+    """Return the status of each of these days that has a line."""
+    asked = sa.literal(sorted(set(days)), sa.ARRAY(sa.Date))
+    query = sa.select(_LEDGER.c.trade_date, _LEDGER.c.status).where(
+        _LEDGER.c.dataset == dataset, _LEDGER.c.trade_date == sa.any_(asked)
+    )
+    return {row.trade_date: row.status for row in conn.execute(query)}
+
+
+def summary(conn: Connection) -> pl.DataFrame:
+    """Return one row per dataset: days by status, first and last closed day, rows present."""
+    query = sql.SQL("""
+        SELECT dataset,
+               count(*) FILTER (WHERE status = 'complete'),
+               count(*) FILTER (WHERE status = 'empty'),
+               count(*) FILTER (WHERE status = 'partial'),
+               count(*) FILTER (WHERE status = 'refused'),
+               min(trade_date) FILTER (WHERE status IN ('complete', 'empty')),
+               max(trade_date) FILTER (WHERE status IN ('complete', 'empty')),
+               sum(rows_present)
+        FROM load_ledger GROUP BY dataset ORDER BY dataset
+    """)
+    counts = {name: pl.Int64() for name in ("complete", "empty", "partial", "refused")}
+    schema = {"dataset": pl.String(), **counts, "first_day": pl.Date(), "last_day": pl.Date(), "rows": pl.Int64()}
+    return copy_out(conn, query, schema)
+
+
+def digest_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
+    """Return a digest of the rows of `frame` in `columns`, whatever their order; `updated_at` never counts.
+
+    Built from the values' bytes rather than from printed numbers, so that a new version of a library keeps it.
+    """
+    names = [name for name in columns if name != "updated_at"]
+    ordered = frame.select(names).sort(names, nulls_last=False)
+    digest = hashlib.sha256(f"{ordered.height}\n".encode())
+    for values in ordered:
+        digest.update(f"{values.name}:{values.dtype}\n".encode())
+        digest.update(values.is_null().to_numpy().tobytes())
+        for part in _plain(values):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _plain(values: pl.Series) -> Iterable[bytes]:
+    if values.dtype == pl.String():
+        texts = values.fill_null("")
+        # The lengths tell "ab", "c" from "a", "bc".
+        yield texts.str.len_bytes().cast(pl.Int64).to_numpy().tobytes()
+        yield "".join(texts).encode()
+    elif values.dtype == pl.Float64():
+        # Adding zero makes the two zeros one.
+        yield (values.fill_null(0.0) + 0.0).to_numpy().tobytes()
+    else:
+        yield values.cast(pl.Int64).fill_null(0).to_numpy().tobytes()

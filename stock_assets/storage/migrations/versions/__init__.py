@@ -1,0 +1,1 @@
+"""Migrations in order; a file's leading number is its revision."""

@@ -1,0 +1,36 @@
+"""The trading calendar and the list of securities, as stored. Rows that a later answer no longer holds are kept."""
+
+import polars as pl
+from psycopg import sql
+from sqlalchemy import Connection
+
+from stock_assets.domain.tables import SECURITY, TRADING_DAY, Table
+from stock_assets.storage.bulk_load import Counts, merge
+from stock_assets.storage.copy_frames import columns_of, copy_out
+
+
+def save_trading_days(conn: Connection, frame: pl.DataFrame) -> Counts:
+    """Make the calendar hold these days."""
+    return merge(conn, TRADING_DAY, frame)
+
+
+def read_trading_days(conn: Connection) -> pl.DataFrame:
+    """Return the whole calendar in order of days, closed ones included."""
+    return _all(conn, TRADING_DAY)
+
+
+def save_securities(conn: Connection, frame: pl.DataFrame) -> Counts:
+    """Make the list hold these securities; one that vanished from the source stays as it was."""
+    return merge(conn, SECURITY, frame)
+
+
+def read_securities(conn: Connection) -> pl.DataFrame:
+    """Return every security ever listed, by code."""
+    return _all(conn, SECURITY)
+
+
+def _all(conn: Connection, table: Table) -> pl.DataFrame:
+    order = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    query = sql.SQL("SELECT {columns} FROM {table} ORDER BY {order}")
+    query = query.format(columns=columns_of(table), table=sql.Identifier(table.name), order=order)
+    return copy_out(conn, query, table.schema)

@@ -1,0 +1,118 @@
+"""The tables of `domain.tables` as SQLAlchemy sees them: the target that migrations must reach.
+
+Nothing creates tables from here: `migrations/` does, and a test holds the two together. No schema is named, so the
+connection's `search_path` decides where the tables live.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
+
+from stock_assets.domain import tables as contracts
+from stock_assets.domain.tables import Column, Kind, Table
+
+_NAMES = {
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+}
+# Codes and digests are compared byte by byte: "C" sorts the same on every machine and its indexes are faster.
+_FLOAT: sa.Double[float] = sa.Double()
+_TYPES: dict[Kind, TypeEngine[Any]] = {
+    "text": sa.Text(collation="C"),
+    "date": sa.Date(),
+    "float": _FLOAT,
+    "integer": sa.BigInteger(),
+    "boolean": sa.Boolean(),
+    "timestamp": sa.DateTime(timezone=True),
+}
+_quote = postgresql.dialect().identifier_preparer.quote
+_ID_COMMENT = "数据库生成的行号 | row number given by the database"
+
+# What is true of the market, or of our own bookkeeping, whoever writes. A null side makes a rule pass.
+_CODE_FORM = "ts_code ~ '^[0-9]{6}[.](SH|SZ|BJ)$'"
+_RULES: dict[str, dict[str, str]] = {
+    "trading_day": {
+        "previous_open_earlier": "previous_open < trade_date",
+        "sources_agree_means_same": "sources_agree IS NOT DISTINCT FROM (is_open = source_is_open)",
+    },
+    "security": {
+        "ts_code_form": _CODE_FORM,
+        "exchange_of_code": "exchange = substr(ts_code, 8)",
+        "delist_not_before_list": "delist_date >= list_date",
+    },
+    "stock_daily": {
+        "ts_code_form": _CODE_FORM,
+        # No session before this one is in any calendar, so such a row could never be accounted for.
+        "trade_date_first_session": "trade_date >= '1990-12-19'",
+        "high_not_below_low": "high >= low",
+        "high_is_highest": "high >= GREATEST(open, close)",
+        "low_is_lowest": "low <= LEAST(open, close)",
+    },
+    "adjust_factor": {
+        "ts_code_form": _CODE_FORM,
+        "back_adjust_factor_positive": "back_adjust_factor > 0",
+    },
+    "load_ledger": {
+        "empty_has_no_rows": "status <> 'empty' OR rows_present = 0",
+        "complete_misses_no_row": "status <> 'complete' OR rows_present >= rows_expected",
+        "open_gap_has_reason": "status IN ('complete', 'empty') OR detail IS NOT NULL",
+    },
+}
+
+
+def table_of(name: str) -> sa.Table:
+    """Return the table called `name`.
+
+    Errors: `KeyError` when no contract has this name.
+    """
+    return metadata.tables[name]
+
+
+def _checks(table: Table) -> Iterator[sa.CheckConstraint]:
+    for column in table.columns:
+        if column.kind == "float" or column.minimum is not None:
+            yield sa.CheckConstraint(_range(column), name=f"{column.name}_range")
+        if column.choices:
+            choices = ", ".join(f"'{choice}'" for choice in column.choices)
+            yield sa.CheckConstraint(f"{_quote(column.name)} IN ({choices})", name=f"{column.name}_choice")
+    for name, rule in _RULES.get(table.name, {}).items():
+        yield sa.CheckConstraint(rule, name=name)
+
+
+def _range(column: Column) -> str:
+    name = _quote(column.name)
+    if column.kind != "float":
+        return f"{name} >= {column.minimum:g}"
+    # PostgreSQL sorts NaN above infinity, so an open upper end would let both in.
+    lower = f"{name} > '-Infinity'" if column.minimum is None else f"{name} >= {column.minimum:g}"
+    return f"{lower} AND {name} < 'Infinity'"
+
+
+def _build(metadata: sa.MetaData, table: Table) -> None:
+    columns: list[sa.Column[Any]] = [
+        sa.Column(column.name, _TYPES[column.kind], nullable=column.nullable, comment=column.comment)
+        for column in table.columns
+    ]
+    keys: list[sa.Constraint] = [sa.PrimaryKeyConstraint(*table.key)]
+    if table.surrogate:
+        number = sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment=_ID_COMMENT)
+        columns.insert(0, number)
+        keys = [sa.PrimaryKeyConstraint("id"), sa.UniqueConstraint(*table.key)]
+    built = sa.Table(table.name, metadata, *columns, *keys, *_checks(table), comment=table.comment)
+    for names in table.indexes:
+        sa.Index(None, *(built.c[name] for name in names))
+
+
+def _metadata() -> sa.MetaData:
+    metadata = sa.MetaData(naming_convention=_NAMES)
+    for table in contracts.TABLES:
+        _build(metadata, table)
+    return metadata
+
+
+metadata = _metadata()

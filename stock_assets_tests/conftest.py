@@ -1,0 +1,100 @@
+"""What the tests of every floor share: one server for the session, a fresh database for a test, the recorded data."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import sqlalchemy as sa
+from psycopg import sql
+
+from stock_assets.storage import migrate
+from stock_assets.storage.database import Database
+from stock_assets.storage.embedded import EmbeddedServer
+
+TEST_DATABASE_URL = "STOCK_ASSETS_TEST_DATABASE_URL"
+
+
+class Server(Protocol):
+    """A running PostgreSQL on which tests may create databases."""
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the address of one of its databases."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalServer:
+    """The server that `STOCK_ASSETS_TEST_DATABASE_URL` names."""
+
+    address: str
+
+    def url(self, database: str = "postgres") -> str:
+        """Return its address with another database."""
+        return sa.make_url(self.address).set(database=database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One PostgreSQL for the whole session: embedded in a home of its own, or the one the environment names."""
+    external = os.environ.get(TEST_DATABASE_URL)
+    if external:
+        yield ExternalServer(external)
+        return
+    # Not under pytest's own temporary folder: pytest closes that one to the account that runs the server as root.
+    home = Path(tempfile.mkdtemp(prefix="stock-assets-tests-"))
+    embedded = EmbeddedServer(home)
+    embedded.ensure_running()
+    yield embedded
+    embedded.release()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server: Server) -> Iterator[str]:
+    """The name of a database at the newest revision, without rows and without connections."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    admin = Database(server.url("postgres"))
+    with admin.dedicated() as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    template = Database(server.url(name))
+    migrate.upgrade(template)
+    template.close()
+    yield name
+    with admin.dedicated() as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(server: Server, migrated_template: str) -> Iterator[str]:
+    """The address of a migrated database of this test alone, for tests that connect from other processes."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = Database(server.url("postgres"))
+    with admin.dedicated() as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(migrated_template)))
+    yield server.url(name)
+    with admin.dedicated() as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database of this test alone."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def recorded_data() -> Path:
+    """The folder of recorded answers beside the checkout; without it the test is skipped."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"RECORDED DATA MISSING: no folder {folder}")
+    return folder

@@ -1,0 +1,148 @@
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg import sql
+from sqlalchemy.exc import ProgrammingError
+
+from stock_assets.domain.errors import ConfigurationError
+from stock_assets.storage import migrate
+from stock_assets.storage.database import Database
+from stock_assets.storage.schema import metadata
+from stock_assets_tests.conftest import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOG = {
+    "rules": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = current_schema()::regnamespace",
+    "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()",
+    "columns": "SELECT attrelid::regclass::text, attnum, attname, format_type(atttypid, atttypmod), attnotnull,"
+    " attidentity, attcollation::regcollation::text, col_description(attrelid, attnum)"
+    " FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+    " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0",
+    "comments": "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
+    " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'",
+}
+
+
+@pytest.fixture
+def empty(server: Server) -> Iterator[Database]:
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    admin = Database(server.url("postgres"))
+    with admin.dedicated() as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    database = Database(server.url(name))
+    yield database
+    database.close()
+    with admin.dedicated() as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _catalog(database: Database) -> dict[str, set[tuple[object, ...]]]:
+    with database.read() as conn:
+        rows = {what: conn.execute(sa.text(query)).all() for what, query in CATALOG.items()}
+    return {what: {tuple(row) for row in found if row[0] != "alembic_version"} for what, found in rows.items()}
+
+
+def test_migrations_lead_to_exactly_the_tables_of_the_contracts(database: Database, empty: Database) -> None:
+    with database.read() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    with empty.begin() as conn:
+        metadata.create_all(conn)
+    migrated, created = _catalog(database), _catalog(empty)
+    assert all(created.values())
+    assert migrated == created
+
+
+def test_down_to_the_ground_and_up_again_ends_where_it_began(database: Database) -> None:
+    before = _catalog(database)
+    migrate.downgrade(database, "base")
+    assert migrate.current(database) is None
+    assert not any(_catalog(database).values())
+    migrate.upgrade(database)
+    assert _catalog(database) == before
+
+
+def test_a_database_says_whether_it_waits_for_a_migration(empty: Database) -> None:
+    assert migrate.current(empty) is None
+    assert migrate.pending(empty)
+    migrate.upgrade(empty)
+    assert migrate.current(empty) == migrate.head()
+    assert not migrate.pending(empty)
+
+
+def test_the_head_read_from_file_names_is_the_one_alembic_finds() -> None:
+    script = ScriptDirectory(str(ROOT / "stock_assets" / "storage" / "migrations"))
+    assert script.get_heads() == [migrate.head()]
+
+
+def test_two_processes_that_migrate_at_once_leave_one_migrated_database(empty: Database) -> None:
+    errors: list[BaseException] = []
+    start = threading.Barrier(2)
+
+    def run() -> None:
+        start.wait()
+        code = (
+            "import sys; from stock_assets.storage import migrate; from stock_assets.storage.database import Database"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", f"{code}; migrate.upgrade(Database(sys.argv[1]))", url],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+        if done.returncode:
+            errors.append(RuntimeError(done.stderr))
+
+    url = empty.engine.url.render_as_string(hide_password=False)
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert migrate.current(empty) == migrate.head()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty: Database) -> None:
+    with empty.begin() as conn:
+        conn.execute(sa.text("CREATE TABLE stock_daily (in_the_way int)"))
+    with pytest.raises(ProgrammingError):
+        migrate.upgrade(empty)
+    assert migrate.current(empty) is None
+    with empty.read() as conn:
+        assert sa.inspect(conn).get_table_names() == ["stock_daily"]
+
+
+def test_a_store_in_a_schema_of_its_own_does_not_take_another_ones_revision_for_its_own(database: Database) -> None:
+    other = Database(database.engine.url.render_as_string(hide_password=False), schema="other")
+    assert migrate.current(other) is None
+    migrate.upgrade(other)
+    with other.read() as conn:
+        assert set(sa.inspect(conn).get_table_names("other")) == {*metadata.tables, "alembic_version"}
+    migrate.downgrade(other, "base")
+    assert migrate.current(database) == migrate.head()
+    other.close()
+
+
+def test_a_database_of_a_newer_program_is_left_alone_with_a_sentence(database: Database) -> None:
+    with database.begin() as conn:
+        conn.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    assert migrate.pending(database)
+    with pytest.raises(ConfigurationError, match="newer version"):
+        migrate.upgrade(database)
+
+
+def test_asking_for_the_revision_does_not_load_alembic() -> None:
+    code = "import sys; from stock_assets.storage import migrate; migrate.head(); assert 'alembic' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
