@@ -1,0 +1,408 @@
+"""Every knob of this installation, read once at the start: from the environment first, then from `.env` here.
+
+Each setting is one field of `Settings`: its environment name, its default, what it does and what is allowed, in Chinese
+and English. A value that cannot be used becomes a `ConfigurationError` of one sentence. What a setting is *used* for
+does not belong here: `wiring` is the room that turns settings into sources, stores and clocks.
+"""
+
+import locale
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from stock_assets.domain.errors import ConfigurationError, Language
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["console", "json"]
+SourceChoice = Literal["auto", "baostock", "simulated"]
+LanguageChoice = Literal["auto", "zh", "en"]
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
+_DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+class _NotAllowed(ValueError):
+    """A refusal with a sentence of its own; the variable's name is put in front of it."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.zh = zh
+        self.en = en
+
+
+def _folder(value: Path) -> Path:
+    try:
+        path = value.expanduser().absolute()
+    except RuntimeError as error:
+        raise _NotAllowed(
+            "“~”无法展开：本用户没有主目录", "“~” cannot be expanded: this user has no home folder"
+        ) from error
+    if path.exists() and not path.is_dir():
+        raise _NotAllowed(f"“{path}”是文件，需要一个文件夹", f"“{path}” is a file where a folder is needed")
+    return path
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    zh = "需要形如 postgresql://用户:密码@主机:5432/库名 的地址（值不予显示）"
+    en = "must look like postgresql://user:password@host:5432/database (the value is not shown)"
+    try:
+        parts = urlsplit(value.get_secret_value())
+        is_usable = parts.scheme in _DATABASE_SCHEMES and len(parts.path) > 1 and parts.port != 0
+    except ValueError as error:
+        raise _NotAllowed(zh, en) from error
+    if not is_usable:
+        raise _NotAllowed(zh, en)
+    return value
+
+
+def _source(value: object) -> object:
+    text = _lowered(value)
+    if text == "tushare":
+        raise _NotAllowed(
+            "本版本尚不支持数据源“tushare”，请改用 baostock、auto 或 simulated",
+            "source “tushare” is not in this version; use baostock, auto or simulated",
+        )
+    return text
+
+
+def _date(value: object) -> object:
+    # pydantic would read 20260105 as seconds since 1970.
+    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
+        return date.fromisoformat(value.strip())
+    if isinstance(value, date):
+        return value
+    raise ValueError(value)
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _lowered(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _raised(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _knob(  # noqa: PLR0913 - the facts of one setting stand side by side
+    env: str,
+    default: object,
+    zh: str,
+    en: str,
+    allowed: tuple[str, str],
+    *,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:  # noqa: ANN401 - pydantic's own `Field` answers Any as well
+    return Field(
+        default,
+        validation_alias=env,
+        title=env,
+        description=f"{zh} | {en}",
+        json_schema_extra={"zh": zh, "en": en, "allowed_zh": allowed[0], "allowed_en": allowed[1]},
+        ge=least,
+        le=most,
+    )
+
+
+def _whole(least: int, most: int) -> tuple[str, str]:
+    return f"{least} 到 {most} 的整数", f"a whole number from {least} to {most}"
+
+
+def _choice(kind: object) -> tuple[str, str]:
+    names = [str(name) for name in get_args(kind)]
+    return "、".join(names) + " 之一", "one of " + ", ".join(names)
+
+
+class Settings(BaseSettings):
+    """The settings of one process, checked and unchangeable. Secrets are masked wherever they are printed."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        case_sensitive=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        validate_default=True,
+    )
+
+    home: Annotated[Path, BeforeValidator(_stripped), AfterValidator(_folder)] = _knob(
+        "STOCK_ASSETS_HOME",
+        Path("~/.stock_assets"),
+        "数据目录：内置数据库、日志与 Dagster 状态都在其中",
+        "data folder: the embedded database, logs and Dagster's state live in it",
+        ("一个文件夹的路径", "the path of a folder"),
+    )
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = _knob(
+        "STOCK_ASSETS_DATABASE_URL",
+        None,
+        "外部 PostgreSQL 的地址；不设则使用内置数据库",
+        "address of an external PostgreSQL; unset means the embedded one",
+        ("postgresql:// 开头的地址", "an address that begins with postgresql://"),
+    )
+    source: Annotated[SourceChoice, BeforeValidator(_source)] = _knob(
+        "STOCK_ASSETS_SOURCE",
+        "auto",
+        "数据源：baostock 为真实行情，simulated 为本机模拟行情，auto 由程序选择（本版本即 baostock）",
+        "source: baostock is the real market, simulated a made-up one on this machine, auto lets the program choose (baostock in this version)",
+        _choice(SourceChoice),
+    )
+    today: Annotated[date, BeforeValidator(_date)] | None = _knob(
+        "STOCK_ASSETS_TODAY",
+        None,
+        "固定的“今天”，用于测试与重放；不设则为北京时间的今天",
+        "a fixed “today” for tests and replays; unset means today in Shanghai",
+        ("YYYY-MM-DD 或 YYYYMMDD 形式的日期", "a date such as 2026-01-05 or 20260105"),
+    )
+    language_choice: Annotated[LanguageChoice, BeforeValidator(_lowered)] = _knob(
+        "STOCK_ASSETS_LANGUAGE",
+        "auto",
+        "界面与日志的语言；auto 按系统区域设置，中文环境用中文，其余用英文",
+        "language of messages and logs; auto follows the system's locale, Chinese where it is Chinese, else English",
+        _choice(LanguageChoice),
+    )
+    baostock_host: Annotated[str, BeforeValidator(_stripped)] = _knob(
+        "BAOSTOCK_HOST",
+        "public-api.baostock.com",
+        "BaoStock 服务器主机名",
+        "host name of the BaoStock server",
+        ("主机名或 IP 地址", "a host name or an IP address"),
+    )
+    baostock_port: int = _knob(
+        "BAOSTOCK_PORT",
+        10030,
+        "BaoStock 服务器端口",
+        "port of the BaoStock server",
+        _whole(1, 65535),
+        least=1,
+        most=65535,
+    )
+    baostock_api_key: SecretStr | None = _knob(
+        "BAOSTOCK_API_KEY",
+        None,
+        "BaoStock 的 API 密钥；匿名使用则不设",
+        "BaoStock API key; unset means anonymous use",
+        ("密钥文本", "the key's text"),
+    )
+    baostock_pool_size: int = _knob(
+        "BAOSTOCK_POOL_SIZE",
+        1,
+        "同时打开的 BaoStock 连接数。BaoStock 禁止并发连接，违者列入黑名单，大于 1 须自担风险",
+        "BaoStock connections open at once. BaoStock forbids concurrent connections and bans addresses: more than 1 is at your own risk",
+        _whole(1, 50),
+        least=1,
+        most=50,
+    )
+    baostock_session_ttl_seconds: float = _knob(
+        "BAOSTOCK_SESSION_TTL",
+        3600,
+        "一次 BaoStock 登录最多使用的秒数，之后重新登录",
+        "seconds that one BaoStock log-in is used before a new one",
+        ("1 到 86400 的秒数", "seconds from 1 to 86400"),
+        least=1,
+        most=86400,
+    )
+    baostock_timeout_seconds: float = _knob(
+        "BAOSTOCK_TIMEOUT",
+        30,
+        "等待 BaoStock 应答或空闲连接的最长秒数",
+        "longest wait for a BaoStock answer or for a free connection, in seconds",
+        ("0.1 到 600 的秒数", "seconds from 0.1 to 600"),
+        least=0.1,
+        most=600,
+    )
+    baostock_daily_quota: int = _knob(
+        "BAOSTOCK_DAILY_QUOTA",
+        50000,
+        "每日（北京时间）最多发送的 BaoStock 请求数；官方上限为 50000",
+        "most BaoStock requests sent per day (Shanghai time); the published limit is 50000",
+        _whole(1, 10_000_000),
+        least=1,
+        most=10_000_000,
+    )
+    daily_sync_batch_size: int = _knob(
+        "DAILY_SYNC_BATCH_SIZE",
+        100,
+        "按股票取数时每批的股票数",
+        "stocks per batch when fetching stock by stock",
+        _whole(1, 10_000),
+        least=1,
+        most=10_000,
+    )
+    daily_sync_concurrency: int = _knob(
+        "DAILY_SYNC_CONCURRENCY",
+        10,
+        "按股票取数时同时处理的股票数；实际连接数不超过 BAOSTOCK_POOL_SIZE",
+        "stocks worked on at once when fetching stock by stock; connections stay within BAOSTOCK_POOL_SIZE",
+        _whole(1, 100),
+        least=1,
+        most=100,
+    )
+    db_pool_size: int = _knob(
+        "DB_POOL_SIZE",
+        10,
+        "数据库连接池的常驻连接数",
+        "database connections kept open",
+        _whole(1, 200),
+        least=1,
+        most=200,
+    )
+    db_max_overflow: int = _knob(
+        "DB_MAX_OVERFLOW",
+        20,
+        "数据库连接池可临时超出的连接数",
+        "database connections beyond the pool for a peak",
+        _whole(0, 200),
+        least=0,
+        most=200,
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(_raised)] = _knob(
+        "LOG_LEVEL",
+        "INFO",
+        "日志级别：DEBUG 每只股票一行，INFO 每批与合计，WARNING 仅慢操作与失败",
+        "log level: DEBUG has a line for every stock, INFO for batches and totals, WARNING only for slow work and failures",
+        _choice(LogLevel),
+    )
+    log_format: Annotated[LogFormat, BeforeValidator(_lowered)] = _knob(
+        "LOG_FORMAT",
+        "console",
+        "终端日志的形式：console 供人阅读，json 供程序读取",
+        "form of the log on the terminal: console for people, json for programs",
+        _choice(LogFormat),
+    )
+    slow_item_seconds: float = _knob(
+        "SLOW_ITEM_SECONDS",
+        5,
+        "单项工作超过该秒数即以 WARNING 记录并指明原因",
+        "a piece of work that takes longer is logged at WARNING with its cause, in seconds",
+        ("0.01 到 86400 的秒数", "seconds from 0.01 to 86400"),
+        least=0.01,
+        most=86400,
+    )
+    simulated_stocks: int = _knob(
+        "SIMULATED_STOCKS",
+        300,
+        "模拟行情中的股票数",
+        "stocks in the made-up market",
+        _whole(1, 10_000),
+        least=1,
+        most=10_000,
+    )
+    simulated_seed: int = _knob(
+        "SIMULATED_SEED",
+        20260101,
+        "模拟行情的随机种子；相同种子得到相同行情",
+        "seed of the made-up market; the same seed gives the same market",
+        _whole(0, 2**31 - 1),
+        least=0,
+        most=2**31 - 1,
+    )
+
+    @property
+    def language(self) -> Language:
+        """Return the language to speak, `auto` resolved by the system's locale."""
+        return self.language_choice if self.language_choice != "auto" else locale_language(os.environ)
+
+    def secrets(self) -> list[str]:
+        """Return the secret values that must never be printed, for the log's mask."""
+        values = [value for value in (self.database_url, self.baostock_api_key) if value is not None]
+        words = [value.get_secret_value() for value in values]
+        if self.database_url is not None:
+            password = urlsplit(self.database_url.get_secret_value()).password or ""
+            words += [password, unquote(password)]
+        return [word for word in words if word]
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One setting as documents describe it; `default` is empty where the setting is unset by default."""
+
+    env: str
+    field: str
+    default: str
+    zh: str
+    en: str
+    allowed_zh: str
+    allowed_en: str
+    is_secret: bool
+
+
+def knobs() -> Iterator[Knob]:
+    """Return every setting in the order in which documents list them."""
+    for name, field in Settings.model_fields.items():
+        facts = _facts(field)
+        yield Knob(
+            env=str(field.validation_alias),
+            field=name,
+            default="" if field.default is None else str(field.default),
+            is_secret="SecretStr" in str(field.annotation),
+            **facts,
+        )
+
+
+def load_settings() -> Settings:
+    """Return the settings of the environment and of `.env` in the working directory.
+
+    Errors: `ConfigurationError` with the first value that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        # Without the cause: its text and its frames hold the refused value, which may be a secret.
+        raise _refusal(error) from None
+    except (SettingsError, UnicodeDecodeError, OSError) as error:
+        path = Path(".env").absolute()
+        raise ConfigurationError(
+            problem_zh=f"无法读取 {path}（{type(error).__name__}），需要 UTF-8 文本，每行一个 名称=值",
+            problem=f"{path} cannot be read ({type(error).__name__}): it must be UTF-8 text with one NAME=value per line",
+        ) from None
+
+
+def preferred_language(environ: Mapping[str, str] = os.environ) -> Language:
+    """Return the language to speak where settings could not be read; never fails."""
+    choice = environ.get("STOCK_ASSETS_LANGUAGE", "").strip().lower()
+    return choice if choice in ("zh", "en") else locale_language(environ)
+
+
+def locale_language(environ: Mapping[str, str]) -> Language:
+    """Return Chinese where the system's locale is Chinese, else English."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environ.get(name):
+            return "zh" if value.lower().startswith("zh") else "en"
+    # Windows sets none of them.
+    return "zh" if (locale.getlocale()[0] or "").lower().startswith(("zh", "chinese")) else "en"
+
+
+def _facts(field: FieldInfo) -> dict[str, str]:
+    return cast("dict[str, str]", field.json_schema_extra)
+
+
+def _refusal(error: ValidationError) -> ConfigurationError:
+    first = error.errors(include_url=False)[0]
+    location = str(first["loc"][0])
+    knob = next(knob for knob in knobs() if location in (knob.env, knob.field))
+    reason = first.get("ctx", {}).get("error")
+    if isinstance(reason, _NotAllowed):
+        zh, en = reason.zh, reason.en
+    elif knob.is_secret:
+        zh, en = f"需要 {knob.allowed_zh}（值不予显示）", f"must be {knob.allowed_en} (the value is not shown)"
+    else:
+        zh, en = f"需要 {knob.allowed_zh}，现为“{first['input']}”", f"must be {knob.allowed_en}, not “{first['input']}”"
+    return ConfigurationError(
+        problem_zh=f"设置 {knob.env} 有误：{zh}", problem=f"setting {knob.env} is wrong: {en}", variable=knob.env
+    )
