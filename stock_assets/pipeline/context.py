@@ -1,0 +1,48 @@
+"""What every verb needs to do its work, handed in from above."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from stock_assets.domain.calendar import TradingCalendar
+from stock_assets.sources.base import MarketSource
+from stock_assets.sources.planner import CostModel
+from stock_assets.storage.database import Database
+
+
+class Progress(Protocol):
+    """Is told how far a long piece of work has come."""
+
+    def __call__(self, *, done: int, total: int, rows: int, label: str) -> None:
+        """`done` of `total` units (days or calls), `rows` landed so far, `label` names the unit in work."""
+        ...
+
+
+def no_progress(*, done: int, total: int, rows: int, label: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineContext:
+    """Source, store, calendar and clock of one run.
+
+    `concurrency` is how many calls may be under way at once (never more than sessions); `breaks_in_a_row` how many calls in
+    a row may break before the source counts as down and the run stops; after `batch_size` calls a line is logged.
+    """
+
+    source: MarketSource
+    database: Database
+    calendar: TradingCalendar
+    now: Callable[[], datetime]
+    run_id: str | None = None
+    concurrency: int = 1
+    costs: CostModel = field(default_factory=CostModel)
+    progress: Progress = no_progress
+    slow_seconds: float = 5.0
+    breaks_in_a_row: int = 3
+    batch_size: int = 100
+
+    def last_final(self) -> date:
+        """Return the newest session that should be published now."""
+        return self.calendar.last_final(self.now())

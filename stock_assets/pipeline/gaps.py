@@ -1,0 +1,68 @@
+"""Which (stock, day) pairs are missing, in blocks of bounded size."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from stock_assets.domain.calendar import SHANGHAI, TradingCalendar, is_final, published_at
+from stock_assets.domain.errors import InvalidInput, NotReady
+from stock_assets.storage import coverage
+from stock_assets.storage.database import Database
+
+# Gaps planned, fetched and held in memory at once: about a year of the whole market.
+_BLOCK_GAPS = 1_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Sessions with gaps: the gaps (ts_code, trade_date), and how many rows a whole-market answer of each session has."""
+
+    gaps: pl.DataFrame
+    rows_of_day: dict[date, int]
+
+
+def check_days(calendar: TradingCalendar, now: datetime, days: Sequence[date]) -> None:
+    """Refuse days on which nothing can be there yet, or ever.
+
+    Errors: `InvalidInput` for no day at all or one that is no session, `NotReady` for one that is not published yet.
+    """
+    if not days:
+        raise InvalidInput(problem="there is no trading day in this range", problem_zh="这个区间内没有交易日")
+    for day in days:
+        if not calendar.is_session(day):
+            raise InvalidInput(problem=f"{day} is not a trading day", problem_zh=f"{day} 不是交易日")
+    last = max(days)
+    if not is_final(last, now):
+        ready_at = published_at(last).astimezone(SHANGHAI)
+        raise NotReady(
+            trade_date=last,
+            reason="before the source's published time",
+            ready_at=f"{ready_at:%Y-%m-%d %H:%M}",
+        )
+
+
+def blocks_of_gaps(
+    database: Database, days: Sequence[date], ts_codes: Sequence[str] | None, *, refetch: bool = False
+) -> Iterator[Block]:
+    """Yield the gaps of `days` oldest first; days without a gap are left out.
+
+    With `refetch` every listed stock of every day counts as a gap. The store is asked anew for each block.
+    """
+    wanted = sorted(days)
+    with database.read() as conn:
+        counts = coverage.day_counts(conn, wanted[0], wanted[-1]).filter(pl.col("trade_date").is_in(wanted))
+    size = pl.col("expected") if refetch else pl.col("expected") - pl.col("present")
+    rows_of_day = dict(counts.select("trade_date", "expected").iter_rows())
+    sized = counts.sort("trade_date").with_columns(size.alias("size")).filter(pl.col("size") > 0)
+    for part in sized.with_columns((pl.col("size").cum_sum() // _BLOCK_GAPS).alias("block")).partition_by(
+        "block", maintain_order=True
+    ):
+        chosen = part["trade_date"].to_list()
+        find = coverage.expected_bars if refetch else coverage.missing_bars
+        with database.read() as conn:
+            gaps = find(conn, chosen[0], chosen[-1], ts_codes=ts_codes)
+        gaps = gaps.filter(pl.col("trade_date").is_in(chosen))
+        if not gaps.is_empty():
+            yield Block(gaps, {day: rows for day, rows in rows_of_day.items() if chosen[0] <= day <= chosen[-1]})

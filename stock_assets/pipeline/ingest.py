@@ -1,0 +1,256 @@
+"""Daily bars into the store: the nightly run, a repair and full history are this one function with three lists of days.
+
+Only gaps are fetched, at the grain (stock, day), by the cheapest plan; a day that is complete costs no call and no
+write. Long lists are worked in blocks of bounded size, and every block starts from what the store holds by then, so a
+run that was killed goes on where its last transaction ended.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TypeVar
+
+import polars as pl
+import structlog
+
+from stock_assets.domain.answers import Answer, CallCost, ProvenEmpty, Rows, closes_gap, error_of
+from stock_assets.domain.errors import AnswerBroken, StockAssetsError
+from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.pipeline.context import PipelineContext
+from stock_assets.pipeline.fetch import SourceDown, answers_in_order
+from stock_assets.pipeline.gaps import Block, blocks_of_gaps, check_days
+from stock_assets.pipeline.landing import JudgedAnswer, Landing, judge_answer, land_bars, note_refusal
+from stock_assets.pipeline.refresh import ensure_reference, refresh_securities
+from stock_assets.pipeline.report import CallFailure, IngestReport
+from stock_assets.sources.planner import Call, CodeCall, DayCall, plan_daily
+from stock_assets.storage import reference
+from stock_assets.units import unit
+
+SomeCall = TypeVar("SomeCall", CodeCall, DayCall)
+_log = structlog.get_logger(__name__)
+# Rows landed in one transaction: a whole market day, or several days of a small market.
+_LANDING_ROWS = 8_000
+
+
+def ingest_days(
+    context: PipelineContext,
+    days: Sequence[date],
+    *,
+    ts_codes: Sequence[str] | None = None,
+    refetch: bool = False,
+) -> IngestReport:
+    """Fetch and land what is missing of `days`; with `refetch`, ask again for all of it and write what differs.
+
+    `days` are sessions; `ts_codes` restricts the work to these stocks. The report tells every worked day's status, the
+    calls that failed and where the time went; a failed call leaves its gap open and never stops the others.
+
+    Errors: `InvalidInput` for a day that is no session, `NotReady` for one that is not published. What a source does is
+    in the report, not raised (see `IngestReport.failure`).
+    """
+    check_days(context.calendar, context.now(), days)
+    report = IngestReport(STOCK_DAILY.name, len(days))
+    with unit("ingest.run", days=len(days), first=min(days), last=max(days), slow_seconds=float("inf")) as work:
+        ensure_reference(context, days)
+        ingest = _Ingest(context, report)
+        try:
+            for block in blocks_of_gaps(context.database, days, ts_codes, refetch=refetch):
+                ingest.work(block, is_restricted=ts_codes is not None)
+        except SourceDown as down:
+            report.stopped_by = down.error
+        for step, seconds in report.split.items():
+            work.split[step] = seconds
+        work.add(requests=report.requests, rows=report.rows_written, days_worked=len(report.outcomes))
+    return report
+
+
+@dataclass(slots=True)
+class _Ingest:
+    """One run: the report it fills, and the securities as last read."""
+
+    context: PipelineContext
+    report: IngestReport
+    securities: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def work(self, block: Block, *, is_restricted: bool) -> None:
+        """Plan, fetch and land one block.
+
+        Errors: `SourceDown` once asking on is useless; what had arrived by then is landed.
+        """
+        self._read_securities()
+        plan = plan_daily(block.gaps, block.rows_of_day, self.context.costs)
+        if plan.code_calls:
+            self._fetch_codes(plan.code_calls, block)
+        if plan.day_calls:
+            only = tuple(block.gaps["ts_code"].unique().sort().to_list()) if is_restricted else None
+            self._fetch_days(plan.day_calls, only)
+
+    def _fetch_codes(self, calls: Sequence[CodeCall], block: Block) -> None:
+        """Ask stock by stock, then land what came day by day: one stock's failure never stops the others."""
+        started_at = self.context.now()
+        frames = [self.context.source.raw_daily.empty_text()]
+        answered: list[str] = []
+        down: SourceDown | None = None
+        try:
+            for call, answer in self._answers(calls):
+                if isinstance(answer, Rows):
+                    frames.append(answer.frame)
+                if isinstance(answer, Rows | ProvenEmpty):
+                    answered.append(call.ts_code)
+                else:
+                    self._note_failure(call.ts_code, answer)
+        except SourceDown as stop:
+            down = stop
+        days = block.gaps.filter(pl.col("ts_code").is_in(answered))["trade_date"].unique().sort().to_list()
+        # Stretches cover sessions that nobody asked for; only the asked ones land.
+        judged = self._judge(pl.concat(frames), sorted(block.rows_of_day))
+        held = dict(judged.answer.group_by("day").len().iter_rows())
+        for group in _groups(days, held):
+            self._land(judged.of_days(group), group, tuple(answered), started_at)
+        if down is not None:
+            raise down
+
+    def _fetch_days(self, calls: Sequence[DayCall], ts_codes: tuple[str, ...] | None) -> None:
+        """Ask day by day and land each day, or a few small ones together, as they come."""
+        waiting: dict[date, JudgedAnswer] = {}
+        started_at = self.context.now()
+        try:
+            for call, answer in self._answers(calls):
+                if not isinstance(answer, Rows):
+                    error = self._note_failure(str(call.day), answer)
+                    self.report.outcomes += note_refusal(self.context, STOCK_DAILY.name, [call.day], error, started_at)
+                    continue
+                judged = self._judge(answer.frame, [call.day])
+                if ts_codes is not None:
+                    judged = judged.of_codes(ts_codes)
+                waiting[call.day] = judged
+                if sum(part.answer.height for part in waiting.values()) + judged.answer.height > _LANDING_ROWS:
+                    self._land_waiting(waiting, ts_codes, started_at)
+        finally:
+            # Also when the source went down: what arrived is landed.
+            self._land_waiting(waiting, ts_codes, started_at)
+
+    def _land_waiting(
+        self, waiting: dict[date, JudgedAnswer], ts_codes: tuple[str, ...] | None, started_at: datetime
+    ) -> None:
+        if waiting:
+            self._land(JudgedAnswer.together(list(waiting.values())), list(waiting), ts_codes, started_at)
+            waiting.clear()
+
+    def _judge(self, answer: pl.DataFrame, days: Sequence[date]) -> JudgedAnswer:
+        with unit("ingest.judge", "debug", rows=answer.height) as work:
+            judged = judge_answer(self.context, answer, days, self.securities, work)
+        self.report.add_seconds(work.split)
+        if "unknown_code" in judged.rejected["rule"] and self._learn_new_codes():
+            return self._judge(answer, days)
+        return judged
+
+    def _learn_new_codes(self) -> bool:
+        """Ask for the securities once more in this run: a code nobody knows may have been listed since."""
+        before = self.securities.height
+        if self.report.securities_refreshed:
+            return False
+        self.report.securities_refreshed = True
+        self.report.requests += refresh_securities(self.context).requests
+        self._read_securities()
+        return self.securities.height > before
+
+    def _land(
+        self, part: JudgedAnswer, days: Sequence[date], ts_codes: tuple[str, ...] | None, started_at: datetime
+    ) -> None:
+        with unit(
+            "ingest.land", first=days[0], last=days[-1], days=len(days), slow_seconds=self.context.slow_seconds
+        ) as work:
+            with work.step("database"):
+                outcomes, counts = land_bars(self.context, Landing(part, tuple(days), ts_codes, started_at))
+            work.add(
+                rows=part.accepted.height, inserted=counts.inserted, updated=counts.updated, unchanged=counts.unchanged
+            )
+        self.report.add_seconds(work.split)
+        self.report.add_counts(counts)
+        self.report.outcomes += outcomes
+
+    def _answers(self, calls: Sequence[SomeCall]) -> Iterator[tuple[SomeCall, Answer]]:
+        context = self.context
+        paired = answers_in_order(
+            calls, self._make, concurrency=context.concurrency, breaks_in_a_row=context.breaks_in_a_row,
+            source=context.source.name,
+        )  # fmt: skip
+        batch = _Batch(context.batch_size, len(calls))
+        for done, (call, answer) in enumerate(paired, start=1):
+            self.report.add_cost(answer.cost)
+            yield call, answer
+            batch.count(done, answer)
+            context.progress(done=done, total=len(calls), rows=self.report.rows_written, label=_label(call))
+
+    def _make(self, call: Call) -> Answer:
+        source = self.context.source
+        with unit("ingest.call", "debug", call=_label(call), slow_seconds=self.context.slow_seconds) as work:
+            answer = (
+                source.daily_of_day(call.day)
+                if isinstance(call, DayCall)
+                else source.daily_of_code(call.ts_code, call.start, call.end)
+            )
+            _record_cost(work.split, answer.cost)
+        return answer
+
+    def _note_failure(self, label: str, answer: Answer) -> StockAssetsError:
+        name = self.context.source.name
+        error = error_of(answer, source=name, api=label) or AnswerBroken(
+            source=name, api=label, reason="no bars at all"
+        )
+        self.report.failures.append(CallFailure(label, error))
+        return error
+
+    def _read_securities(self) -> None:
+        with self.context.database.read() as conn:
+            self.securities = reference.read_securities(conn)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Says after every so many calls how many of them were answered and how long they took."""
+
+    size: int
+    total: int
+    answered: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def count(self, done: int, answer: Answer) -> None:
+        """Count a call; log at the end of each batch."""
+        self.answered += closes_gap(answer)
+        if done % self.size and done != self.total:
+            return
+        calls = done % self.size or self.size
+        batches = -(-self.total // self.size)
+        if batches > 1:
+            _log.info(
+                "ingest.batch",
+                batch=f"{-(-done // self.size)}/{batches}",
+                answered=f"{self.answered}/{calls}",
+                total_seconds=round(time.monotonic() - self.began, 1),
+            )
+        self.answered, self.began = 0, time.monotonic()
+
+
+def _label(call: Call) -> str:
+    return str(call.day) if isinstance(call, DayCall) else call.ts_code
+
+
+def _record_cost(split: dict[str, float], cost: CallCost) -> None:
+    split["pool_wait_seconds"] = cost.wait_seconds
+    split["api_seconds"] = cost.api_seconds
+
+
+def _groups(days: Sequence[date], rows: dict[date, int]) -> Iterator[list[date]]:
+    """Cut days into groups that land in one transaction each."""
+    group: list[date] = []
+    held = 0
+    for day in days:
+        if group and held + rows.get(day, 0) > _LANDING_ROWS:
+            yield group
+            group, held = [], 0
+        group.append(day)
+        held += rows.get(day, 0)
+    if group:
+        yield group

@@ -1,0 +1,166 @@
+"""Reference data: the trading calendar reconciled with the source, and the securities, delisted ones included.
+
+The ledger remembers when they were last asked for: a nightly run spends one request on the securities and, once a week,
+one on the calendar.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from stock_assets.domain.answers import Answer, Rows, error_of
+from stock_assets.domain.calendar import FIRST_SESSION
+from stock_assets.domain.codes import board_of
+from stock_assets.domain.errors import AnswerBroken, StockAssetsError
+from stock_assets.domain.tables import SECURITY, TRADING_DAY, Table
+from stock_assets.domain.universe import CODE_CHANGES
+from stock_assets.pipeline.context import PipelineContext
+from stock_assets.pipeline.landing import stamp
+from stock_assets.storage import ledger, reference
+from stock_assets.storage.bulk_load import Counts
+
+# The source is asked again for this many past days, so that a late change of the calendar is seen.
+_LOOK_BACK = timedelta(days=30)
+_ASK_AGAIN_AFTER = timedelta(days=6)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarReport:
+    """The reconciled calendar: how many days are open, and the days on which the two calendars disagree."""
+
+    days: int
+    sessions: int
+    known_until: date
+    disagreements: tuple[date, ...]
+    counts: Counts
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecuritiesReport:
+    """The securities after a refresh."""
+
+    total: int
+    listed: int
+    delisted: int
+    counts: Counts
+    requests: int
+
+
+def refresh_calendar(context: PipelineContext, *, full: bool = False) -> CalendarReport:
+    """Store every day from 1990-12-19 to the calendar's end, with what the exchange says and what the source says.
+
+    The exchange's calendar decides; a disagreement is reported, never resolved silently. The source is asked once a
+    week, for the past month and what is ahead; `full` asks for everything again. Earlier answers are kept.
+    """
+    day, started = context.last_final(), context.now()
+    with context.database.read() as conn:
+        stored = reference.read_trading_days(conn)
+        asked = ledger.closed_days(conn, TRADING_DAY.name, day - _ASK_AGAIN_AFTER, day)
+    told = stored.select("trade_date", "source_is_open").drop_nulls()
+    requests = 0
+    is_asked = full or not asked or stored.is_empty()
+    if is_asked:
+        start = FIRST_SESSION if full or told.is_empty() else max(FIRST_SESSION, day - _LOOK_BACK)
+        answer = context.source.trade_dates(start, context.calendar.known_until)
+        requests = answer.cost.requests
+        if not isinstance(answer, Rows):
+            raise _unanswered(context, answer, "trade_dates")
+        new = context.source.translate_trade_dates(answer.frame).select(
+            "trade_date", pl.col("is_open").alias("source_is_open")
+        )
+        told = pl.concat([told.join(new, on="trade_date", how="anti"), new])
+    frame = TRADING_DAY.conform(_calendar_frame(context, told))
+    with context.database.begin() as conn:
+        counts = reference.save_trading_days(conn, frame)
+        if is_asked:
+            ledger.write_entry(conn, _entry(context, TRADING_DAY, day, frame.height, started))
+    wrong = frame.filter(~pl.col("sources_agree"))["trade_date"].to_list()
+    return CalendarReport(
+        days=frame.height,
+        sessions=frame.filter(pl.col("is_open")).height,
+        known_until=context.calendar.known_until,
+        disagreements=tuple(sorted(wrong)),
+        counts=counts,
+        requests=requests,
+    )
+
+
+def _calendar_frame(context: PipelineContext, told: pl.DataFrame) -> pl.DataFrame:
+    calendar = context.calendar
+    days = pl.DataFrame({"trade_date": pl.date_range(FIRST_SESSION, calendar.known_until, eager=True)})
+    sessions = pl.DataFrame({"trade_date": pl.Series(calendar.sessions, dtype=pl.Date)}).with_columns(
+        is_open=pl.lit(value=True)
+    )
+    frame = (
+        days.join(sessions, on="trade_date", how="left", maintain_order="left")
+        .join(told, on="trade_date", how="left", maintain_order="left")
+        .with_columns(pl.col("is_open").fill_null(value=False))
+    )
+    last_open = pl.when(pl.col("is_open")).then(pl.col("trade_date")).forward_fill().shift(1)
+    return frame.with_columns(
+        last_open.alias("previous_open"),
+        (pl.col("is_open") == pl.col("source_is_open")).alias("sources_agree"),
+        pl.lit(context.source.name).alias("source"),
+        stamp(context.now()).alias("updated_at"),
+    )
+
+
+def refresh_securities(context: PipelineContext) -> SecuritiesReport:
+    """Store every stock the source knows; one that is no longer named keeps its row."""
+    day, started = context.last_final(), context.now()
+    answer = context.source.securities()
+    if not isinstance(answer, Rows):
+        raise _unanswered(context, answer, "securities")
+    frame = SECURITY.conform(securities_frame(context, context.source.translate_securities(answer.frame)))
+    with context.database.begin() as conn:
+        counts = reference.save_securities(conn, frame)
+        ledger.write_entry(conn, _entry(context, SECURITY, day, frame.height, started))
+    listed = frame.filter(pl.col("status") == "listed").height
+    return SecuritiesReport(frame.height, listed, frame.height - listed, counts, answer.cost.requests)
+
+
+def _entry(context: PipelineContext, table: Table, day: date, rows: int, started_at: datetime) -> ledger.LedgerEntry:
+    return ledger.LedgerEntry(
+        dataset=table.name,
+        trade_date=day,
+        status="complete",
+        rows_expected=rows,
+        rows_present=rows,
+        rows_rejected=0,
+        source=context.source.name,
+        run_id=context.run_id,
+        started_at=started_at,
+        finished_at=context.now(),
+    )
+
+
+def _unanswered(context: PipelineContext, answer: Answer, api: str) -> StockAssetsError:
+    name = context.source.name
+    return error_of(answer, source=name, api=api) or AnswerBroken(source=name, api=api, reason="nothing at all came")
+
+
+def securities_frame(context: PipelineContext, translated: pl.DataFrame) -> pl.DataFrame:
+    """Return translated securities as rows of `security`: exchange, board and former codes filled in."""
+    codes = translated["ts_code"].to_list()
+    former = pl.Series("former_codes", [CODE_CHANGES.get(code) for code in codes], dtype=pl.String)
+    return translated.with_columns(
+        pl.col("ts_code").str.slice(-2).alias("exchange"),
+        pl.Series("board", [board_of(code) for code in codes], dtype=pl.String),
+        former,
+        pl.lit(context.source.name).alias("source"),
+        stamp(context.now()).alias("updated_at"),
+    )
+
+
+def ensure_reference(context: PipelineContext, days: Sequence[date]) -> None:
+    """Refresh calendar and securities unless they were refreshed for a day as late as the last of `days`."""
+    with context.database.read() as conn:
+        known_days = reference.read_trading_days(conn)
+        fresh = ledger.closed_days(conn, SECURITY.name, max(days), context.last_final())
+    if known_days.is_empty() or known_days["trade_date"].max() != context.calendar.known_until:
+        refresh_calendar(context)
+    if not fresh:
+        refresh_securities(context)

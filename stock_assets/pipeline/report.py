@@ -1,0 +1,94 @@
+"""What a verb reports back: outcomes by day, failures by call, and where the time went."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from stock_assets.domain.answers import CallCost
+from stock_assets.domain.errors import StockAssetsError
+from stock_assets.storage.bulk_load import Counts
+
+Status = Literal["complete", "empty", "partial", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class DayOutcome:
+    """One dataset on one day after landing."""
+
+    day: date
+    status: Status
+    rows_expected: int | None
+    rows_present: int
+    rows_rejected: int = 0
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailure:
+    """A call that closed no gap: what was asked, and why nothing came of it."""
+
+    label: str
+    error: StockAssetsError
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """The whole run: days asked, outcomes of the days that were worked on, failures, requests and seconds."""
+
+    dataset: str
+    days_asked: int
+    outcomes: list[DayOutcome] = field(default_factory=list[DayOutcome])
+    failures: list[CallFailure] = field(default_factory=list[CallFailure])
+    requests: int = 0
+    split: dict[str, float] = field(default_factory=dict[str, float])
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    securities_refreshed: bool = False
+    stopped_by: StockAssetsError | None = None
+
+    @property
+    def days_already_complete(self) -> int:
+        """Days that needed no call."""
+        return self.days_asked - len(self.outcomes)
+
+    def count(self, status: Status) -> int:
+        """Return how many worked days ended with `status`."""
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+    def add_cost(self, cost: CallCost) -> None:
+        """Add what a call took."""
+        self.requests += cost.requests
+        self.add_seconds({"pool_wait_seconds": cost.wait_seconds, "api_seconds": cost.api_seconds})
+
+    def add_seconds(self, split: Mapping[str, float]) -> None:
+        """Add seconds by step."""
+        for name, seconds in split.items():
+            self.split[name] = self.split.get(name, 0.0) + seconds
+
+    def add_counts(self, counts: Counts) -> None:
+        """Add the business rows one landing wrote."""
+        self.inserted += counts.inserted
+        self.updated += counts.updated
+        self.unchanged += counts.unchanged
+
+    @property
+    def rows_written(self) -> int:
+        """Business rows inserted or updated."""
+        return self.inserted + self.updated
+
+    @property
+    def rows_present(self) -> int:
+        """Business rows present on the worked days."""
+        return sum(outcome.rows_present for outcome in self.outcomes)
+
+    def failure(self) -> StockAssetsError | None:
+        """Return what makes this run a failed one: it was stopped, or a day got no answer at all.
+
+        A day that is merely partial is no failure: its rows are in, and the ledger keeps it open.
+        """
+        if self.stopped_by is not None:
+            return self.stopped_by
+        unanswered = {str(outcome.day) for outcome in self.outcomes if outcome.status == "refused"}
+        return next((failure.error for failure in self.failures if failure.label in unanswered), None)
