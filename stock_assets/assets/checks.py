@@ -1,0 +1,128 @@
+"""Asset checks: what the ledger and the rows say about an asset, shown where people look at it."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import polars as pl
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    MetadataValue,
+    PartitionsDefinition,
+    ResourceParam,
+    asset_check,
+)
+
+from stock_assets.assets.market import restricted_codes
+from stock_assets.assets.metadata import preview_metadata
+from stock_assets.assets.partitions import days_of
+from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.storage import coverage, reference, rejects
+from stock_assets.wiring import Installation
+
+# Below this share of the expected rows a day is half published: nothing may be computed from it.
+_HALF_PUBLISHED = 0.98
+_WARN_BEFORE_END = timedelta(days=30)
+_NAMED = 20
+
+
+@asset_check(asset="trading_calendar", description="交易所日历与数据源日历一致 | both calendars agree on every day")
+def calendars_agree(store: ResourceParam[Installation]) -> AssetCheckResult:
+    """Fail when the source's calendar differs from the exchanges', naming the days."""
+    with store.database.read() as conn:
+        days = reference.read_trading_days(conn)
+    wrong = days.filter(pl.col("sources_agree").not_())["trade_date"].to_list()
+    return AssetCheckResult(
+        passed=not wrong,
+        severity=AssetCheckSeverity.ERROR,
+        metadata={
+            "days compared": days["sources_agree"].count(),
+            "disagreements": ", ".join(map(str, wrong[:_NAMED])) or "-",
+        },
+    )
+
+
+@asset_check(asset="trading_calendar", description="日历至少还覆盖 30 天 | the calendar reaches 30 days ahead")
+def calendar_reaches_ahead(store: ResourceParam[Installation]) -> AssetCheckResult:
+    """Warn when the exchanges' calendar ends within 30 days: a new version of the calendar library is due."""
+    end = store.calendar.known_until
+    return AssetCheckResult(
+        passed=store.now().date() + _WARN_BEFORE_END <= end,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"known until": str(end), "next step": "uv lock --upgrade-package exchange-calendars"},
+    )
+
+
+def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDefinition]:
+    """Return the checks of `stock_daily`, by partition."""
+
+    @asset_check(
+        asset=STOCK_DAILY.name,
+        blocking=True,
+        partitions_def=trading_days,
+        description="每只上市股票当日都有一行 | every listed stock has its row; a half-published day blocks what follows",
+    )
+    def stock_daily_complete(
+        context: AssetCheckExecutionContext, store: ResourceParam[Installation]
+    ) -> AssetCheckResult:
+        days = days_of(context.partition_keys)
+        counts = _day_counts(store, days)
+        expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
+        short = counts.filter((pl.col("present") < pl.col("expected")) | (pl.col("rejected") > 0))
+        is_half_published = not counts.filter(pl.col("present") < _HALF_PUBLISHED * pl.col("expected")).is_empty()
+        # A run for a few stocks cannot make a day whole, and must not fail for it.
+        is_error = (is_half_published or present == 0) and not restricted_codes(context.run)
+        repair = f"stock-assets backfill-daily --start {min(days)} --end {max(days)}"
+        return AssetCheckResult(
+            passed=short.is_empty() and present > 0,
+            severity=AssetCheckSeverity.ERROR if is_error else AssetCheckSeverity.WARN,
+            metadata={
+                "expected": expected,
+                "present": present,
+                "days short": short.height,
+                **preview_metadata(short.head(_NAMED), name="short days"),
+                "next step": MetadataValue.md(f"`{repair}`") if short.height else "-",
+            },
+        )
+
+    @asset_check(
+        asset=STOCK_DAILY.name,
+        partitions_def=trading_days,
+        description="入库但值得注意的行 | rows that were stored and deserve a look",
+    )
+    def stock_daily_findings(
+        context: AssetCheckExecutionContext, store: ResourceParam[Installation]
+    ) -> AssetCheckResult:
+        days = days_of(context.partition_keys)
+        with store.database.read() as conn:
+            found = rejects.read_findings(conn, min(days), max(days)).filter(pl.col("trade_date").is_in(days))
+            refused = rejects.read_rejected(conn, min(days), max(days)).filter(
+                pl.col("trade_date").is_in(days) & pl.col("resolved_at").is_null()
+            )
+        warnings = found.filter(pl.col("severity") == "warning")
+        by_rule = pl.concat([found.select("rule", "severity"), refused.select("rule", severity=pl.lit("rejected"))])
+        return AssetCheckResult(
+            passed=warnings.is_empty() and refused.is_empty(),
+            severity=AssetCheckSeverity.WARN,
+            metadata={
+                "warnings": warnings.height,
+                "notes": found.height - warnings.height,
+                "rejected rows": refused.height,
+                **preview_metadata(by_rule.group_by("severity", "rule").len().sort("severity", "rule"), name="by rule"),
+                **preview_metadata(
+                    warnings.select("trade_date", "ts_code", "rule", "detail").head(_NAMED), name="worst"
+                ),
+            },
+        )
+
+    return [stock_daily_complete, stock_daily_findings]
+
+
+def _day_counts(store: Installation, days: Sequence[date]) -> pl.DataFrame:
+    with store.database.read() as conn:
+        return coverage.day_counts(conn, min(days), max(days)).filter(pl.col("trade_date").is_in(list(days)))
+
+
+REFERENCE_CHECKS: tuple[AssetChecksDefinition, ...] = (calendars_agree, calendar_reaches_ahead)

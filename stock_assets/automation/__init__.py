@@ -1,0 +1,1 @@
+"""What starts a run, and where Dagster keeps what it knows."""

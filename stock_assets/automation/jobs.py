@@ -1,0 +1,42 @@
+"""Jobs by the names that people start them with."""
+
+# Dagster leaves a type argument of its metadata open; nothing of ours is unknown here.
+# pyright: reportUnknownVariableType=false
+
+from dagster import (
+    AssetSelection,
+    define_asset_job,
+    in_process_executor,
+)
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from stock_assets.domain.tables import ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, STOCK_DAILY
+
+_REFERENCE = AssetSelection.assets("trading_calendar", "securities")
+_BARS = AssetSelection.assets(RAW_BAOSTOCK_DAILY.name, STOCK_DAILY.name)
+_FACTORS = AssetSelection.assets(ADJUST_FACTOR.name)
+DAILY, HISTORY, NIGHTLY = "sync_daily_data_job", "sync_history_daily_data_job", "nightly_job"
+
+
+def market_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs over the market's assets; all steps run in the run's own process and share its session."""
+    return [
+        define_asset_job(
+            DAILY,
+            _REFERENCE | _BARS,
+            executor_def=in_process_executor,
+            description="一个交易日的日线 | daily bars of one trading day",
+        ),
+        define_asset_job(
+            HISTORY,
+            _BARS | _FACTORS,
+            executor_def=in_process_executor,
+            description="一段历史的日线与复权因子，只补缺口 | bars and factors of a range, gaps only",
+        ),
+        define_asset_job(
+            NIGHTLY,
+            AssetSelection.all(),
+            executor_def=in_process_executor,
+            description="每晚：日历、证券、日线、复权因子 | every night: calendar, securities, bars, factors",
+        ),
+    ]

@@ -1,0 +1,51 @@
+"""The Dagster code location. Tests and other installations build their own with `build_definitions`."""
+
+import warnings
+
+from dagster import (
+    BetaWarning,
+    Definitions,
+    PreviewWarning,
+    TimeWindowPartitionsDefinition,
+    definitions,
+    in_process_executor,
+)
+
+from stock_assets.assets.checks import REFERENCE_CHECKS, market_checks
+from stock_assets.assets.market import market_assets
+from stock_assets.assets.partitions import trading_days
+from stock_assets.assets.reference import REFERENCE_ASSETS
+from stock_assets.assets.resources import baostock_resource, store_resource
+from stock_assets.automation.jobs import market_jobs
+from stock_assets.automation.schedules import nightly_schedule
+from stock_assets.wiring import Installation
+
+
+def build_definitions(installation: Installation) -> Definitions:
+    """Return assets, checks, jobs, schedules and resources of an installation."""
+    days = trading_days(installation.calendar)
+    with warnings.catch_warnings():
+        # Backfill policies and partitioned checks are what this product stands on; that Dagster may still change their
+        # arguments is for us to test at an upgrade, not for every user to read at every start.
+        warnings.simplefilter("ignore", BetaWarning)
+        warnings.simplefilter("ignore", PreviewWarning)
+        return _definitions(installation, days)
+
+
+def _definitions(installation: Installation, days: TimeWindowPartitionsDefinition) -> Definitions:
+    return Definitions(
+        assets=[*REFERENCE_ASSETS, *market_assets(days)],
+        asset_checks=[*REFERENCE_CHECKS, *market_checks(days)],
+        jobs=market_jobs(),
+        schedules=[nightly_schedule(installation)],
+        resources={"store": store_resource(installation), "baostock_pool": baostock_resource(installation)},
+        executor=in_process_executor,
+    )
+
+
+@definitions
+def defs() -> Definitions:
+    """Return the definitions of this process's own installation; called by Dagster when it loads the code location."""
+    installation = Installation()
+    installation.configure_logging()
+    return build_definitions(installation)

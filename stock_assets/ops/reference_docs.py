@@ -1,0 +1,125 @@
+"""The reference pages that are written from the code itself, as Markdown: tables, settings and `.env.example`.
+
+A test holds the committed pages to these texts. Prose does not belong here.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stock_assets.domain.tables import TABLES, Column, Table
+from stock_assets.settings import Knob, knobs
+
+_KINDS = {
+    "text": "文本 text",
+    "date": "日期 date",
+    "float": "浮点数 double",
+    "integer": "整数 bigint",
+    "boolean": "布尔 boolean",
+    "timestamp": "时间 timestamptz",
+}
+
+
+def reference_pages() -> Mapping[Path, str]:
+    """Return every generated file: its path in the repository and its whole text."""
+    return {
+        Path("docs/tables.md"): tables_page(),
+        Path("docs/settings.md"): settings_page(),
+        Path(".env.example"): env_example(),
+    }
+
+
+def write_reference_pages(root: Path = Path()) -> None:
+    """Write every generated file into the repository at `root`."""
+    for path, text in reference_pages().items():
+        (root / path).write_text(text, encoding="utf-8", newline="\n")
+
+
+def tables_page() -> str:
+    """Return the page of tables: every column with its unit, Chinese and English side by side."""
+    return "\n".join(
+        [
+            "# 数据表 | Tables",
+            "",
+            "本页由代码生成，数据库中的列注释与此相同。成交量以股计，金额以人民币元计，百分比列写明 %。",
+            "",
+            "Generated from the code; the comments in the database say the same. Volume is in shares, money in CNY, and a",
+            "column in percent says %.",
+            "",
+            *[f"- [`{table.name}`](#{table.name})：{table.zh} | {table.en}" for table in TABLES],
+            "",
+            *[line for table in TABLES for line in _table(table)],
+        ],
+    )
+
+
+def settings_page() -> str:
+    """Return the page of settings: name, default, what is allowed and what it does."""
+    return "\n".join(
+        [
+            "# 设置 | Settings",
+            "",
+            "本页由代码生成。设置先取自环境变量，再取自工作目录下的 `.env`（样例见 [.env.example](../.env.example)）；",
+            "不认识的变量一律忽略，空值视为未设。",
+            "",
+            "Generated from the code. A setting is taken from the environment first, then from `.env` in the working directory",
+            "(see [.env.example](../.env.example)); unknown variables are ignored, an empty value counts as unset.",
+            "",
+            "| 名称 Name | 默认 Default | 允许 Allowed | 说明 Meaning |",
+            "|---|---|---|---|",
+            *[_setting(knob) for knob in knobs()],
+            "",
+        ],
+    )
+
+
+def env_example() -> str:
+    """Return a `.env` in which every setting is explained and commented out."""
+    lines = [
+        "# 复制为 .env，去掉要改的行首的 #。",
+        "# Copy to .env and take the # off the lines to change.",
+        "",
+    ]
+    for knob in knobs():
+        lines += [
+            f"# {knob.zh}。{knob.allowed_zh}。",
+            f"# {knob.en}; {knob.allowed_en}.",
+            f"#{knob.env}={knob.default}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _table(table: Table) -> list[str]:
+    key = "、".join(f"`{name}`" for name in table.key)
+    indexes = "；".join("、".join(f"`{name}`" for name in index) for index in table.indexes)
+    facts = [f"键 Key：{key}"] + ([f"索引 Index：{indexes}"] if indexes else [])
+    return [
+        f"## {table.name}",
+        "",
+        f"{table.zh}。",
+        "",
+        f"{table.en}.",
+        "",
+        "。".join(facts) + "。",
+        "",
+        "| 列 Column | 类型 Type | 单位 Unit | 可空 Null | 含义 Meaning |",
+        "|---|---|---|---|---|",
+        *[_column(column) for column in table.columns],
+        "",
+    ]
+
+
+def _column(column: Column) -> str:
+    choices = f"（{'、'.join(f'`{choice}`' for choice in column.choices)}）" if column.choices else ""
+    null = "是 yes" if column.nullable else ""
+    return _row(f"`{column.name}`", _KINDS[column.kind], column.unit, null, f"{column.zh}<br>{column.en}{choices}")
+
+
+def _setting(knob: Knob) -> str:
+    default = f"`{knob.default}`" if knob.default else "未设 unset"
+    secret = "（保密 secret）" if knob.is_secret else ""
+    return _row(f"`{knob.env}`", default, f"{knob.allowed_zh}<br>{knob.allowed_en}", f"{knob.zh}{secret}<br>{knob.en}")
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,210 @@
+"""Picks the real things: the only room that knows both the settings and what implements them.
+
+An `Installation` is one process's view of a person's set-up. Everything in it is made on first use, so that a command
+that only reads the store never opens a session and `--help` never starts a server.
+"""
+
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, time
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
+from stock_assets.logs import configure_logging, log_file
+from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
+from stock_assets.settings import Settings, load_settings
+from stock_assets.sources.exchange_calendar import exchange_calendar
+from stock_assets.sources.limiter import PacedLedger
+from stock_assets.storage import migrate
+from stock_assets.storage.database import Database, ensure_database
+from stock_assets.storage.embedded import EmbeddedServer
+from stock_assets.storage.quota import QuotaLedger
+from stock_assets.storage.slots import AdvisorySlots
+
+if TYPE_CHECKING:
+    from stock_assets.simulator.market import SimulatedMarket
+    from stock_assets.sources.baostock.pool import BaoStockPool
+    from stock_assets.sources.base import MarketSource, RequestLedger
+
+DAGSTER_DATABASE = "stock_assets_dagster"
+_BAOSTOCK = "baostock"
+_DAGSTER_DRIVER = "postgresql+psycopg2"
+# A fixed "today" stands for its evening: every session up to it is published.
+_EVENING = time(22, 0)
+
+
+class Installation:
+    """Settings and what they choose: store, source, calendar, clock. Close it to end sessions and hand back the server."""
+
+    def __init__(self, settings: Settings | None = None, *, progress: Progress = no_progress) -> None:
+        self.settings = settings or load_settings()
+        self.progress = progress
+        self.requests_per_minute: int | None = None
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Return the installation; leaving the context closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """End sessions, close connections, and stop the embedded server when nobody else uses it."""
+        self._exit.close()
+
+    def configure_logging(self) -> None:
+        """Send this process's log where settings say."""
+        configure_logging(
+            self.settings.log_level,
+            self.settings.log_format,
+            language=self.settings.language,
+            file=log_file(self.settings.home),
+            slow_seconds=self.settings.slow_item_seconds,
+            secrets=self.settings.secrets(),
+        )
+
+    def now(self) -> datetime:
+        """Return the time, or the evening of the fixed today."""
+        today = self.settings.today
+        return datetime.now(UTC) if today is None else datetime.combine(today, _EVENING, tzinfo=SHANGHAI)
+
+    @cached_property
+    def calendar(self) -> TradingCalendar:
+        """The exchanges' calendar."""
+        return exchange_calendar(self.settings.home / "cache")
+
+    @cached_property
+    def embedded(self) -> EmbeddedServer | None:
+        """The embedded server, or None when settings name another one."""
+        return None if self.settings.database_url is not None else EmbeddedServer(self.settings.home)
+
+    @cached_property
+    def database_url(self) -> str:
+        """The store's URL; starts the embedded server when that is the store."""
+        if self.settings.database_url is not None:
+            return self.settings.database_url.get_secret_value()
+        server = EmbeddedServer(self.settings.home)
+        url = server.ensure_running()
+        self._exit.callback(server.release)
+        return url
+
+    def dagster_url(self) -> str:
+        """Return the URL of Dagster's own database, made when absent, in the store's server.
+
+        The driver is named: dagster-postgres is written for psycopg2, and SQLAlchemy's default is another one.
+        """
+        if self.embedded is not None:
+            ensure_database(self.database_url, DAGSTER_DATABASE)
+            url = self.embedded.url(DAGSTER_DATABASE)
+        else:
+            parts = urlsplit(self.database_url)
+            name = f"{parts.path.lstrip('/')}_dagster"
+            ensure_database(self.database_url, name)
+            url = urlunsplit(parts._replace(path=f"/{name}"))
+        return _DAGSTER_DRIVER + url[url.index("://") :]
+
+    @cached_property
+    def database(self) -> Database:
+        """The store, migrated to what this version needs."""
+        database = self.open_database()
+        if migrate.pending(database):
+            migrate.upgrade(database)
+        return database
+
+    def open_database(self) -> Database:
+        """Return the store as it is, migrated or not."""
+        database = Database(
+            self.database_url, pool_size=self.settings.db_pool_size, max_overflow=self.settings.db_max_overflow
+        )
+        self._exit.callback(database.close)
+        return database
+
+    @cached_property
+    def quota(self) -> QuotaLedger:
+        """The requests of every source, counted for all processes."""
+        ledger = QuotaLedger(self.database, daily_limits={_BAOSTOCK: self.settings.baostock_daily_quota}, now=self.now)
+        self._exit.callback(ledger.close)
+        return ledger
+
+    def paced_quota(self) -> "RequestLedger":
+        """The quota, behind the pace that a person asked for."""
+        pace = self.requests_per_minute
+        return self.quota if pace is None else PacedLedger(self.quota, per_minute=pace)
+
+    @cached_property
+    def slots(self) -> AdvisorySlots:
+        """The sessions that all processes of this store may hold together."""
+        return AdvisorySlots(self.database, limits={_BAOSTOCK: self.settings.baostock_pool_size})
+
+    @cached_property
+    def baostock_address(self) -> tuple[str, int]:
+        """Where BaoStock listens; for the simulated market a server of this process that is started now."""
+        if self.settings.source != "simulated":
+            return self.settings.baostock_host, self.settings.baostock_port
+        from stock_assets.simulator.baostock_server import BaoStockServer  # noqa: PLC0415  only a simulated run needs it
+
+        server = self._exit.enter_context(BaoStockServer(self.simulated_market(), last_ready_day=self.last_final()))
+        return server.host, server.port
+
+    def simulated_market(self) -> "SimulatedMarket":
+        """Return the made-up market of the settings, trading on the real calendar."""
+        from stock_assets.simulator.market import SimulatedMarket  # noqa: PLC0415
+
+        sessions = self.calendar.between(FIRST_SESSION, self.now().astimezone(SHANGHAI).date())
+        return SimulatedMarket(self.settings.simulated_seed, self.settings.simulated_stocks, sessions=sessions)
+
+    @cached_property
+    def baostock_pool(self) -> "BaoStockPool":
+        """BaoStock's sessions: capped in this process by the pool, across processes by the slots."""
+        from stock_assets.sources.baostock.client import connector  # noqa: PLC0415  not needed to read the store
+        from stock_assets.sources.baostock.pool import BaoStockPool  # noqa: PLC0415
+
+        settings = self.settings
+        host, port = self.baostock_address
+        key = settings.baostock_api_key
+        pool = BaoStockPool(
+            connector(
+                host=host,
+                port=port,
+                ledger=self.paced_quota(),
+                timeout_seconds=settings.baostock_timeout_seconds,
+                api_key=None if key is None else key.get_secret_value(),
+            ),
+            size=settings.baostock_pool_size,
+            timeout_seconds=settings.baostock_timeout_seconds,
+            ttl_seconds=settings.baostock_session_ttl_seconds,
+            slots=self.slots,
+        )
+        self._exit.callback(pool.close)
+        return pool
+
+    @cached_property
+    def source(self) -> "MarketSource":
+        """The source that settings choose; `auto` is BaoStock while it is the only one."""
+        from stock_assets.sources.baostock.client import BaoStockClient  # noqa: PLC0415
+
+        return BaoStockClient(self.baostock_pool, ledger=self.quota, now=self.now)
+
+    def last_final(self) -> date:
+        """Return the newest session whose data should be published by now."""
+        return self.calendar.last_final(self.now())
+
+    def pipeline(self, *, source: "MarketSource | None" = None, run_id: str | None = None) -> PipelineContext:
+        """Return what the verbs need; `source` defaults to the one of the settings."""
+        return PipelineContext(
+            source=source or self.source,
+            database=self.database,
+            calendar=self.calendar,
+            now=self.now,
+            run_id=run_id,
+            concurrency=min(self.settings.daily_sync_concurrency, self.settings.baostock_pool_size),
+            batch_size=self.settings.daily_sync_batch_size,
+            progress=self.progress,
+            slow_seconds=self.settings.slow_item_seconds,
+        )

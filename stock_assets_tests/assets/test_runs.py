@@ -1,0 +1,206 @@
+"""Runs as Dagster starts them: partitions, ranges, checks that block, failures a person understands."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    Definitions,
+    ExecuteInProcessResult,
+    RunRequest,
+    SkipReason,
+    build_schedule_context,
+)
+
+from stock_assets.automation.jobs import DAILY, HISTORY, NIGHTLY
+from stock_assets.automation.schedules import nightly_schedule
+from stock_assets.definitions import build_definitions
+from stock_assets.domain.calendar import SHANGHAI
+from stock_assets.simulator.baostock_server import BaoStockServer
+from stock_assets.simulator.market import SimulatedMarket, weekdays
+from stock_assets.storage import ledger
+from stock_assets.wiring import Installation
+from stock_assets_tests.pipeline.conftest import no_sleep
+
+DAY = date(2026, 11, 19)
+NEXT = date(2026, 11, 20)
+RANGE = ("2026-11-09", "2026-11-20")
+
+
+def run(
+    definitions: Definitions,
+    instance: DagsterInstance,
+    job: str,
+    keys: Sequence[str],
+    **config: Any,  # noqa: ANN401
+) -> ExecuteInProcessResult:
+    """Run a job for one key or for a range (first, last)."""
+    ops = {name: {"config": config} for name in ("daily_bars", "adjust_factor")} if config else {}
+    tags = {}
+    if len(keys) > 1:
+        tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    result = definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        run_config={"ops": ops, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        partition_key=keys[0] if len(keys) == 1 else None,
+        tags=tags,
+        raise_on_error=False,
+    )
+    for event in result.all_events:
+        if event.is_step_failure:
+            print(event.step_key, event.step_failure_data.user_failure_data or event.step_failure_data.error)  # noqa: T201  shown by pytest where a run was meant to succeed
+    return result
+
+
+def statuses(installation: Installation, dataset: str, *days: date) -> list[str | None]:
+    """Return what the ledger says."""
+    with installation.database.read() as conn:
+        known = ledger.statuses(conn, dataset, days)
+    return [known.get(day) for day in days]
+
+
+def failed_checks(result: ExecuteInProcessResult) -> dict[str, Any]:
+    """Return the checks that did not pass, by name."""
+    return {check.check_name: check for check in result.get_asset_check_evaluations() if not check.passed}
+
+
+def test_the_nightly_job_loads_a_day_in_at_most_five_requests(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
+) -> None:
+    definitions = build_definitions(installation)
+    assert run(definitions, instance, NIGHTLY, [str(DAY)]).success
+    before = far_end.requests.copy()
+    result = run(definitions, instance, NIGHTLY, [str(NEXT)])
+    assert result.success
+    assert failed_checks(result) == {}
+    spent = far_end.requests - before
+    assert spent == {
+        "login": 1,
+        "query_stock_basic": 1,
+        "query_daily_history_k_AStock": 1,
+        "query_daily_adjust_factor": 1,
+        "logout": 1,
+    }
+    assert statuses(installation, "stock_daily", DAY, NEXT) == ["complete", "complete"]
+    assert far_end.open_sessions == 0
+
+
+def test_a_range_is_one_run_that_lands_every_session_and_then_costs_nothing(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
+) -> None:
+    definitions = build_definitions(installation)
+    result = run(definitions, instance, HISTORY, RANGE)
+    assert result.success
+    sessions = installation.calendar.between(date(2026, 11, 9), date(2026, 11, 20))
+    assert statuses(installation, "stock_daily", *sessions) == ["complete"] * len(sessions)
+    assert instance.get_materialized_partitions(AssetKey("stock_daily")) == {day.isoformat() for day in sessions}
+    before = far_end.requests.total()
+    assert run(definitions, instance, HISTORY, RANGE).success
+    assert far_end.requests.total() == before
+
+
+def test_a_half_published_day_blocks_what_follows(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
+) -> None:
+    far_end.faults = "half_published:query_daily_history_k_AStock"
+    result = run(build_definitions(installation), instance, NIGHTLY, [str(NEXT)])
+    assert not result.success
+    assert "stock_daily_complete" in failed_checks(result)
+    assert statuses(installation, "stock_daily", NEXT) == ["partial"]
+    assert statuses(installation, "adjust_factor", NEXT) == [None]
+
+
+def test_a_source_that_is_down_fails_the_run_in_one_sentence(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", no_sleep)
+    far_end.faults = "close:query_daily_history_k_AStock"
+    result = run(build_definitions(installation), instance, DAILY, [str(NEXT)])
+    assert not result.success
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failures
+    sentence = failures[0].user_failure_data.description  # pyright: ignore[reportOptionalMemberAccess]
+    assert sentence is not None
+    assert sentence.startswith("source baostock is unavailable")
+    assert statuses(installation, "stock_daily", NEXT) == ["refused"]
+
+
+def test_a_day_that_landed_before_the_source_went_down_counts_as_materialized(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", no_sleep)
+    far_end.faults = ",".join(f"close:query_daily_history_k_AStock:{number}" for number in range(3, 40))
+    result = run(build_definitions(installation), instance, HISTORY, RANGE)
+    assert not result.success
+    landed = instance.get_materialized_partitions(AssetKey("stock_daily"))
+    assert landed == {"2026-11-09", "2026-11-10"}
+
+
+def test_a_disagreement_of_the_calendars_is_a_failed_check_that_names_the_days(
+    new_installation: Callable[..., Installation],
+    instance: DagsterInstance,
+) -> None:
+    # This source trades on every weekday, National Day included.
+    with BaoStockServer(SimulatedMarket(3, 20, sessions=weekdays(date(2026, 9, 1), NEXT))) as far_end:
+        installation = new_installation(BAOSTOCK_HOST=far_end.host, BAOSTOCK_PORT=str(far_end.port))
+        result = run(build_definitions(installation), instance, NIGHTLY, [str(NEXT)])
+        check = failed_checks(result)["calendars_agree"]
+        assert "2026-10-01" in check.metadata["disagreements"].value
+        installation.close()
+
+
+def test_a_single_day_is_asked_again_and_a_range_only_where_it_is_short(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
+) -> None:
+    definitions = build_definitions(installation)
+    for _ in range(2):
+        assert run(definitions, instance, DAILY, [str(DAY)]).success
+    assert far_end.requests["query_daily_history_k_AStock"] == 2
+    assert run(definitions, instance, HISTORY, [str(DAY), str(NEXT)]).success
+    assert far_end.requests["query_daily_history_k_AStock"] == 3
+
+
+def test_codes_in_any_spelling_restrict_a_run(installation: Installation, instance: DagsterInstance) -> None:
+    definitions = build_definitions(installation)
+    run(definitions, instance, DAILY, [str(DAY)])
+    with installation.database.read() as conn:
+        code = conn.scalars(sa.text("SELECT ts_code FROM stock_daily ORDER BY 1")).first()
+    assert code is not None
+    spelled = f"{code[-2:].lower()}.{code[:6]}"
+    assert run(definitions, instance, HISTORY, ["2026-11-16", "2026-11-18"], codes=[spelled]).success
+    with installation.database.read() as conn:
+        rows = conn.execute(sa.text("SELECT DISTINCT ts_code FROM stock_daily WHERE trade_date < :day"), {"day": DAY})
+        assert [row[0] for row in rows] == [code]
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 11, 20, 18, 30, tzinfo=SHANGHAI), "2026-11-20"),
+        (datetime(2026, 10, 1, 18, 30, tzinfo=SHANGHAI), "no trading day"),
+        (datetime(2026, 11, 20, 17, 0, tzinfo=SHANGHAI), "final after 18:00"),
+    ],
+)
+def test_the_schedule_starts_a_run_only_for_a_day_that_is_there(
+    installation: Installation, moment: datetime, expected: str
+) -> None:
+    with build_schedule_context(scheduled_execution_time=moment) as context:
+        decision = nightly_schedule(installation)(context)
+    if isinstance(decision, RunRequest):
+        assert decision.partition_key == expected
+        assert decision.run_key == f"nightly-{expected}"
+    else:
+        assert isinstance(decision, SkipReason)
+        assert expected in str(decision.skip_message)
+
+
+def test_the_partitions_are_the_sessions(installation: Installation) -> None:
+    keys = build_definitions(installation).resolve_assets_def("stock_daily").partitions_def
+    assert keys is not None
+    listed = keys.get_partition_keys(current_time=datetime(2026, 11, 20, 12, tzinfo=SHANGHAI))
+    sessions = installation.calendar.between(date(1990, 12, 19), NEXT)
+    assert list(listed) == [day.isoformat() for day in sessions]
