@@ -1,0 +1,157 @@
+"""What is wrong on this machine, and what to do about it."""
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+
+from stock_assets.cli import exit_codes
+from stock_assets.cli.session import Session, pass_session
+from stock_assets.domain.calendar import SHANGHAI
+from stock_assets.domain.errors import StockAssetsError
+from stock_assets.storage import migrate
+
+_ROOM_GIB = 2.0
+_CONNECT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: whether it is well, what was seen, and what to do when it is not."""
+
+    is_well: bool
+    what: str
+    advice: str = ""
+
+
+@click.command()
+@pass_session
+def doctor(session: Session) -> None:
+    """检查本机环境：设置、磁盘、数据库、数据源、配额 | check settings, disk, store, source and quota of this machine."""
+    worst = exit_codes.DONE
+    for look, code in (
+        (_python, exit_codes.CONFIGURATION),
+        (_home, exit_codes.CONFIGURATION),
+        (_store, exit_codes.UNAVAILABLE),
+        (_pools, exit_codes.CONFIGURATION),
+        (_calendar, exit_codes.CONFIGURATION),
+        (_quota, exit_codes.TRY_LATER),
+        (_source, exit_codes.UNAVAILABLE),
+    ):
+        finding = _looked(session, look)
+        mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
+        session.console.print(f"{mark} {finding.what}")
+        if not finding.is_well:
+            session.console.print(f"  → {finding.advice}", style="yellow", markup=False)
+            worst = worst or code
+    click.get_current_context().exit(worst)
+
+
+def _looked(session: Session, look: Callable[[Session], Finding]) -> Finding:
+    try:
+        return look(session)
+    except StockAssetsError as error:
+        return Finding(is_well=False, what=look.__name__.strip("_"), advice=error.sentence(session.language))
+
+
+def _python(session: Session) -> Finding:
+    del session
+    return Finding(is_well=True, what=f"Python {sys.version.split()[0]}")
+
+
+def _home(session: Session) -> Finding:
+    home = session.installation.settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free / 2**30
+    return Finding(
+        free >= _ROOM_GIB,
+        session.say(f"数据目录 {home}，剩余 {free:.1f} GiB", f"data folder {home}, {free:.1f} GiB free"),
+        session.say(
+            "请清理磁盘，或用 STOCK_ASSETS_HOME 换一个目录", "free some space, or move it with STOCK_ASSETS_HOME"
+        ),
+    )
+
+
+def _store(session: Session) -> Finding:
+    installation = session.installation
+    kind = session.say("内嵌", "embedded") if installation.embedded is not None else session.say("外部", "external")
+    database = installation.open_database()
+    revision = migrate.current(database)
+    is_current = not migrate.pending(database)
+    return Finding(
+        is_current,
+        session.say(f"数据库（{kind}），版本 {revision or '空'}", f"store ({kind}), revision {revision or 'empty'}"),
+        session.say("请运行 stock-assets db upgrade", "run `stock-assets db upgrade`"),
+    )
+
+
+def _pools(session: Session) -> Finding:
+    settings = session.installation.settings
+    most = settings.db_pool_size + settings.db_max_overflow
+    return Finding(
+        settings.baostock_pool_size == 1,
+        session.say(
+            f"数据库连接最多 {most}，BaoStock 会话最多 {settings.baostock_pool_size}",
+            f"at most {most} database connections and {settings.baostock_pool_size} BaoStock sessions",
+        ),
+        session.say(
+            "BaoStock 禁止并发连接，超过 1 个会话可能被封禁：请把 BAOSTOCK_POOL_SIZE 设回 1",
+            "BaoStock forbids concurrent connections and bans for them: set BAOSTOCK_POOL_SIZE back to 1",
+        ),
+    )
+
+
+def _calendar(session: Session) -> Finding:
+    installation = session.installation
+    end = installation.calendar.known_until
+    left = (end - installation.now().astimezone(SHANGHAI).date()).days
+    return Finding(
+        left >= 30,  # noqa: PLR2004  a month to get next year's holidays
+        session.say(f"交易日历到 {end}（还有 {left} 天）", f"trading calendar until {end} ({left} days left)"),
+        session.say(
+            "请升级 exchange-calendars；此后的工作日暂按交易日处理",
+            "upgrade exchange-calendars; weekdays after it count as trading days",
+        ),
+    )
+
+
+def _quota(session: Session) -> Finding:
+    installation = session.installation
+    now = installation.now()
+    total = [use for use in installation.quota.usage("baostock", now.astimezone(SHANGHAI).date()) if use.api == "*"]
+    used = sum(use.requests for use in total)
+    limit = installation.settings.baostock_daily_quota
+    until = max((use.banned_until for use in total if use.banned_until is not None), default=None)
+    is_banned = until is not None and until > now
+    what = session.say(f"BaoStock 今日请求 {used:,}/{limit:,}", f"BaoStock requests today {used:,}/{limit:,}")
+    if is_banned and until is not None:
+        advice = session.say(
+            f"已被列入黑名单，{until.astimezone(SHANGHAI):%Y-%m-%d %H:%M} 之前不会发送请求",
+            f"blacklisted; nothing is sent before {until.astimezone(SHANGHAI):%Y-%m-%d %H:%M} Shanghai time",
+        )
+        return Finding(is_well=False, what=what, advice=advice)
+    return Finding(
+        used < limit, what, session.say("今日配额已用完，明天再试", "today's quota is used up; go on tomorrow")
+    )
+
+
+def _source(session: Session) -> Finding:
+    """Connect without asking anything: a log-in would count."""
+    installation = session.installation
+    host, port = installation.baostock_address
+    name = session.say("模拟数据源", "simulated source") if installation.settings.source == "simulated" else "BaoStock"
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        return Finding(
+            is_well=False,
+            what=f"{name} {host}:{port}",
+            advice=session.say(
+                f"无法连接（{error}）。请检查网络与防火墙；离线试用可设 STOCK_ASSETS_SOURCE=simulated",
+                f"cannot connect ({error}); check network and firewall, or try it offline with STOCK_ASSETS_SOURCE=simulated",
+            ),
+        )
+    return Finding(is_well=True, what=f"{name} {host}:{port}")

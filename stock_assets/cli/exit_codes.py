@@ -1,0 +1,37 @@
+"""Exit codes by class of failure; the numbers are sysexits.h's where it has one."""
+
+from stock_assets.domain.errors import (
+    AccessDenied,
+    Banned,
+    ConfigurationError,
+    DataRefused,
+    InvalidInput,
+    NotReady,
+    QuotaExhausted,
+    SlotsTaken,
+    SourceError,
+    StockAssetsError,
+    StoreUnavailable,
+)
+
+DONE, USAGE, DATA_REFUSED, UNAVAILABLE, TRY_LATER, NO_PERMISSION, CONFIGURATION = 0, 2, 65, 69, 75, 77, 78
+INTERRUPTED = 130
+
+# The first class that fits decides.
+_CODES: tuple[tuple[type[StockAssetsError], int], ...] = (
+    (ConfigurationError, CONFIGURATION),
+    (InvalidInput, USAGE),
+    (DataRefused, DATA_REFUSED),
+    (StoreUnavailable, UNAVAILABLE),
+    (NotReady, TRY_LATER),
+    (QuotaExhausted, TRY_LATER),
+    (SlotsTaken, TRY_LATER),
+    (Banned, NO_PERMISSION),
+    (AccessDenied, NO_PERMISSION),
+    (SourceError, UNAVAILABLE),
+)
+
+
+def exit_code(error: StockAssetsError) -> int:
+    """Return the exit code of an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), 1)

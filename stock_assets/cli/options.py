@@ -1,0 +1,50 @@
+"""Arguments as people write them: days, codes, formats."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import click
+
+from stock_assets.domain.calendar import parse_day
+from stock_assets.domain.codes import parse_code
+
+FORMATS = click.Choice(["table", "json", "csv"])
+
+
+class Day(click.ParamType[date]):
+    """`2026-11-20` or `20261120`."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the date; a bad one is one clear sentence."""
+        del param, ctx
+        return value if isinstance(value, date) else parse_day(str(value))
+
+
+class Code(click.ParamType[str]):
+    """A security code in any common spelling."""
+
+    name = "code"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the `ts_code`."""
+        del param, ctx
+        return parse_code(str(value))
+
+
+class Codes(click.ParamType[Sequence[str]]):
+    """Several codes, separated by commas or blanks."""
+
+    name = "codes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Return the codes as `ts_code`, each once, in order."""
+        del param, ctx
+        if not isinstance(value, str):
+            return list(value)
+        return list(dict.fromkeys(parse_code(part) for part in value.replace(",", " ").split()))
+
+
+DAY, CODE, CODES = Day(), Code(), Codes()
