@@ -42,7 +42,6 @@ EVENTS: dict[str, tuple[str, str]] = {
     "factors.land": ("[复权因子] 入库", "[adjust factors] land"),
     "fetch": ("[数据源] 取数", "[source] fetch"),
     "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
-    "stamina.retry_scheduled": ("[重试] 稍后重试", "[retry] scheduled"),
 }
 """What an event is called: `[module] operation` in Chinese and English."""
 

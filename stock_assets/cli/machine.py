@@ -63,7 +63,7 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
     """Ask the children to stop, and end those that do not."""
     for child in children:
         with suppress(OSError):
-            child.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
+            child.terminate()
     for child in children:
         try:
             child.wait(_STOP_SECONDS)

@@ -114,7 +114,7 @@ def test_at_the_cap_waiting_ends_with_an_error_in_time(pool_of: Callable[..., Ba
 
 
 def test_a_waiting_thread_gets_the_session_that_comes_back(pool_of: Callable[..., BaoStockPool]) -> None:
-    pool = pool_of(timeout_seconds=2.0)
+    pool = pool_of(timeout_seconds=3.0)
     got: list[int] = []
 
     def work() -> None:
@@ -126,8 +126,9 @@ def test_a_waiting_thread_gets_the_session_that_comes_back(pool_of: Callable[...
         thread.start()
         time.sleep(0.05)
         assert got == []
-    thread.join()
+    thread.join(1.0)
     assert got == [id(session)]
+    thread.join()
 
 
 def test_64_threads_never_open_more_than_4_sessions(

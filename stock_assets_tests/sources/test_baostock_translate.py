@@ -91,7 +91,7 @@ def test_empty_texts_are_nulls_and_not_unreadable() -> None:
         ("high", "inf", "high"),
         ("amount", "1,000", "amount"),
         ("volume", "12.5", "volume"),
-        ("volume", "-3", "volume"),
+        ("volume", "--3", "volume"),
         ("volume", "1e6", "volume"),
         ("volume", "99999999999999999999", "volume"),
         ("tradestatus", "2", "is_suspended"),
@@ -113,7 +113,9 @@ def test_a_text_that_is_no_value_is_null_and_listed(field: str, text: str, colum
     assert translated.frame["raw_row"].to_list() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("text", "value"), [("0", 0), ("1234", 1234), ("1234.0000", 1234), ("1234.", 1234)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("1234", 1234), ("1234.0000", 1234), ("1234.", 1234), ("-3", -3)]
+)
 def test_whole_volumes_read_in_both_spellings(text: str, value: int) -> None:
     assert translate_daily(text_frame(DAILY_FIELDS, bar(volume=text))).frame["volume"].to_list() == [value]
 

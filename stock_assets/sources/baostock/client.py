@@ -54,6 +54,8 @@ _log = structlog.get_logger(__name__)
 # BaoStock's published rule: the n-th ban of a year lasts n times six hours.
 _BAN_STEP: Final = timedelta(hours=6)
 _RAW_PRICES: Final = "3"
+# The page size of the client before 0.9.2, which the server still has to serve: every security in one request.
+_WHOLE_LIST: Final = 10_000
 _BARS_READY: Final = "17:30"
 
 
@@ -150,6 +152,7 @@ class BaoStockClient:
                 "query_trade_dates",
                 TRADE_DATE_FIELDS,
                 (all_within("calendar_date", start, end), no_day_missing("calendar_date")),
+                page_rows=_WHOLE_LIST,
             ),
             {"start_date": str(start), "end_date": str(end)},
             if_empty=ProvenEmpty(f"method and dates {start} to {end} echoed, no calendar day"),
@@ -159,7 +162,7 @@ class BaoStockClient:
         """Return every security the source knows, delisted ones included."""
         api = "query_stock_basic"
         return self._fetch(
-            Expectation(api, SECURITY_FIELDS),
+            Expectation(api, SECURITY_FIELDS, page_rows=_WHOLE_LIST),
             {},
             if_empty=Broken(AnswerBroken(source=SOURCE, api=api, reason="a market without any security")),
         )
@@ -295,7 +298,7 @@ class BaoStockClient:
     def _ask(self, expected: Expectation, arguments: dict[str, str], *, is_fresh: bool) -> tuple[Reply, pl.DataFrame]:
         with self._session(is_fresh=is_fresh) as session:
             try:
-                reply = session.call(expected.api, **arguments)
+                reply = session.call(expected.api, page_rows=expected.page_rows, **arguments)
                 if isinstance(reply.lost, SessionExpired):
                     raise reply.lost
                 # Inside the block: a session that answered with foreign rows must not be lent again.

@@ -4,7 +4,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
@@ -22,6 +23,8 @@ _NEVER_PAGED: Final = frozenset(
 )
 # The longest answer there is, the calendar since 1990, has 7 pages; a server that ignores the page number never ends.
 _MOST_PAGES: Final = 50
+# Every page size a server has been seen with is a multiple of this; a total that is one may have been cut.
+_SMALLEST_CAP: Final = 500
 # What the package's own parsing raises on a frame that is whole and still not what it expects.
 _PARSE_ERRORS: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -77,6 +80,7 @@ class BaoStockSession:
             constants.BAOSTOCK_SERVER_IP = constants.BAOSTOCK_VIP_SERVER_IP = host
         if port is not None:
             constants.BAOSTOCK_SERVER_PORT = port
+        self._constants = constants
         self._page_rows: int = constants.BAOSTOCK_PER_PAGE_COUNT
         self._guard = GuardedSocket(
             self._deadlines,
@@ -134,8 +138,11 @@ class BaoStockSession:
             self._is_logged_in = True
             self._logged_in_at = self._last_used = self._clock()
 
-    def call(self, function_name: str, /, **arguments: str) -> Reply:
+    def call(self, function_name: str, /, *, page_rows: int | None = None, **arguments: str) -> Reply:
         """Return what the package's function of this name answers, all pages read.
+
+        With `page_rows` larger pages are asked for; an answer that may have been cut at a smaller size is not used, and
+        the pages are read again at the package's own size.
 
         Errors: any `SourceError`. A failure after the first page is not raised: `Reply.lost` holds it.
         """
@@ -143,6 +150,11 @@ class BaoStockSession:
         with self._lock:
             self._require_login()
             try:
+                if page_rows is not None:
+                    with self._pages_of(page_rows):
+                        reply = self._all_pages(function_name, self._ask(function_name, **arguments))
+                    if reply.lost is None and len(reply.rows) % _SMALLEST_CAP:
+                        return reply
                 return self._all_pages(function_name, self._ask(function_name, **arguments))
             finally:
                 self._last_used = self._clock()
@@ -173,6 +185,15 @@ class BaoStockSession:
         # A forked child closes its own descriptor here; the parent's connection is not told.
         self._is_logged_in = False
         self._guard.close()
+
+    @contextmanager
+    def _pages_of(self, rows: int) -> Generator[None]:
+        usual = self._page_rows
+        self._page_rows = self._constants.BAOSTOCK_PER_PAGE_COUNT = rows
+        try:
+            yield
+        finally:
+            self._page_rows = self._constants.BAOSTOCK_PER_PAGE_COUNT = usual
 
     def _require_own_process(self) -> None:
         # Asked before the lock is taken: a fork may have copied it in the hands of a thread that the child lacks.

@@ -30,6 +30,7 @@ _DAILY_ORDER = (
     "is_suspended", "is_st", "pe_ttm", "pb_mrq", "ps_ttm", "pcf_ncf_ttm", "adjust_flag", "raw_row",
 )  # fmt: skip
 _CODE = r"^(?:sh|sz|bj)\.\d{6}$"
+# A negative volume is a number; that it cannot be is for quality to say.
 _WHOLE_NUMBER = r"^(-?\d{1,18})(?:\.0*)?$"
 
 

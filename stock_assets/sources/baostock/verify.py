@@ -31,11 +31,15 @@ Check = Callable[[pl.DataFrame], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What the rows of one request must look like: their columns, in any order, and what belongs to the request."""
+    """What the rows of one request must look like: their columns, in any order, and what belongs to the request.
+
+    `page_rows` asks for larger pages than the package does by itself.
+    """
 
     api: str
     fields: tuple[str, ...]
     checks: tuple[Check, ...] = ()
+    page_rows: int | None = None
 
 
 def verified(reply: Reply, expected: Expectation) -> pl.DataFrame:
