@@ -32,14 +32,13 @@ _NAMED = 20
 def calendars_agree(store: ResourceParam[Installation]) -> AssetCheckResult:
     """Fail when the source's calendar differs from the exchanges', naming the days."""
     with store.database.read() as conn:
-        days = reference.read_trading_days(conn)
-    wrong = days.filter(pl.col("sources_agree").not_())["trade_date"].to_list()
+        known = reference.calendar_state(conn)
     return AssetCheckResult(
-        passed=not wrong,
+        passed=not known.disagreements,
         severity=AssetCheckSeverity.ERROR,
         metadata={
-            "days compared": days["sources_agree"].count(),
-            "disagreements": ", ".join(map(str, wrong[:_NAMED])) or "-",
+            "days compared": known.days,
+            "disagreements": ", ".join(map(str, known.disagreements[:_NAMED])) or "-",
         },
     )
 

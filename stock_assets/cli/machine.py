@@ -79,7 +79,7 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="端口，0 为自动 | port, 0 picks one")
 @click.option(
-    "--stocks", type=click.IntRange(1, 8000), help="股票数，默认按设置 | how many stocks, as settings say by default"
+    "--stocks", type=click.IntRange(1, 10_000), help="股票数，默认按设置 | how many stocks, as settings say by default"
 )
 @click.option(
     "--latency",

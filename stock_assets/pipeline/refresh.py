@@ -57,32 +57,36 @@ def refresh_calendar(context: PipelineContext, *, full: bool = False) -> Calenda
     """
     day, started = context.last_final(), context.now()
     with context.database.read() as conn:
-        stored = reference.read_trading_days(conn)
+        known = reference.calendar_state(conn)
         asked = ledger.closed_days(conn, TRADING_DAY.name, day - _ASK_AGAIN_AFTER, day)
+        if asked and not full and known.last_day == context.calendar.known_until:
+            return _calendar_report(context, known, Counts(), requests=0)
+        stored = reference.read_trading_days(conn)
     told = stored.select("trade_date", "source_is_open").drop_nulls()
-    requests = 0
-    is_asked = full or not asked or stored.is_empty()
-    if is_asked:
-        start = FIRST_SESSION if full or told.is_empty() else max(FIRST_SESSION, day - _LOOK_BACK)
-        answer = context.source.trade_dates(start, context.calendar.known_until)
-        requests = answer.cost.requests
-        if not isinstance(answer, Rows):
-            raise _unanswered(context, answer, "trade_dates")
-        new = context.source.translate_trade_dates(answer.frame).select(
-            "trade_date", pl.col("is_open").alias("source_is_open")
-        )
-        told = pl.concat([told.join(new, on="trade_date", how="anti"), new])
+    start = FIRST_SESSION if full or told.is_empty() else max(FIRST_SESSION, day - _LOOK_BACK)
+    answer = context.source.trade_dates(start, context.calendar.known_until)
+    if not isinstance(answer, Rows):
+        raise _unanswered(context, answer, "trade_dates")
+    new = context.source.translate_trade_dates(answer.frame).select(
+        "trade_date", pl.col("is_open").alias("source_is_open")
+    )
+    told = pl.concat([told.join(new, on="trade_date", how="anti"), new])
     frame = TRADING_DAY.conform(_calendar_frame(context, told))
     with context.database.begin() as conn:
         counts = reference.save_trading_days(conn, frame)
-        if is_asked:
-            ledger.write_entry(conn, _entry(context, TRADING_DAY, day, frame.height, started))
-    wrong = frame.filter(~pl.col("sources_agree"))["trade_date"].to_list()
+        ledger.write_entry(conn, _entry(context, TRADING_DAY, day, frame.height, started))
+        known = reference.calendar_state(conn)
+    return _calendar_report(context, known, counts, requests=answer.cost.requests)
+
+
+def _calendar_report(
+    context: PipelineContext, known: reference.CalendarState, counts: Counts, *, requests: int
+) -> CalendarReport:
     return CalendarReport(
-        days=frame.height,
-        sessions=frame.filter(pl.col("is_open")).height,
+        days=known.days,
+        sessions=known.sessions,
         known_until=context.calendar.known_until,
-        disagreements=tuple(sorted(wrong)),
+        disagreements=known.disagreements,
         counts=counts,
         requests=requests,
     )
@@ -158,9 +162,9 @@ def securities_frame(context: PipelineContext, translated: pl.DataFrame) -> pl.D
 def ensure_reference(context: PipelineContext, days: Sequence[date]) -> None:
     """Refresh calendar and securities unless they were refreshed for a day as late as the last of `days`."""
     with context.database.read() as conn:
-        known_days = reference.read_trading_days(conn)
+        known = reference.calendar_state(conn)
         fresh = ledger.closed_days(conn, SECURITY.name, max(days), context.last_final())
-    if known_days.is_empty() or known_days["trade_date"].max() != context.calendar.known_until:
+    if known.last_day != context.calendar.known_until:
         refresh_calendar(context)
     if not fresh:
         refresh_securities(context)
