@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
+from stock_assets.domain.errors import ConfigurationError
 from stock_assets.logs import configure_logging, log_file
 from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.sources.limiter import PacedLedger
-from stock_assets.storage import migrate
+from stock_assets.storage import ledger, migrate
 from stock_assets.storage.database import Database, ensure_database
 from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from stock_assets.sources.base import MarketSource, RequestLedger
 
 DAGSTER_DATABASE = "stock_assets_dagster"
-_BAOSTOCK = "baostock"
+_BAOSTOCK, _SIMULATED = "baostock", "simulated"
 _DAGSTER_DRIVER = "postgresql+psycopg2"
 # A fixed "today" stands for its evening: every session up to it is published.
 _EVENING = time(22, 0)
@@ -128,9 +129,10 @@ class Installation:
     @cached_property
     def quota(self) -> QuotaLedger:
         """The requests of every source, counted for all processes."""
-        ledger = QuotaLedger(self.database, daily_limits={_BAOSTOCK: self.settings.baostock_daily_quota}, now=self.now)
-        self._exit.callback(ledger.close)
-        return ledger
+        limits = {_BAOSTOCK: self.settings.baostock_daily_quota}
+        quota = QuotaLedger(self.database, daily_limits=limits, now=self.now)
+        self._exit.callback(quota.close)
+        return quota
 
     def paced_quota(self) -> "RequestLedger":
         """The quota, behind the pace that a person asked for."""
@@ -145,7 +147,7 @@ class Installation:
     @cached_property
     def baostock_address(self) -> tuple[str, int]:
         """Where BaoStock listens; for the simulated market a server of this process that is started now."""
-        if self.settings.source != "simulated":
+        if self.settings.source != _SIMULATED:
             return self.settings.baostock_host, self.settings.baostock_port
         from stock_assets.simulator.baostock_server import BaoStockServer  # noqa: PLC0415  only a simulated run needs it
 
@@ -186,10 +188,23 @@ class Installation:
 
     @cached_property
     def source(self) -> "MarketSource":
-        """The source that settings choose; `auto` is BaoStock while it is the only one."""
+        """The source that settings choose; `auto` is BaoStock while it is the only one.
+
+        Errors: `ConfigurationError` when the store holds made-up rows and the source is real, or the other way round.
+        """
         from stock_assets.sources.baostock.client import BaoStockClient  # noqa: PLC0415
 
-        return BaoStockClient(self.baostock_pool, ledger=self.quota, now=self.now)
+        name = _SIMULATED if self.settings.source == _SIMULATED else _BAOSTOCK
+        with self.database.read() as conn:
+            others = ledger.sources(conn) - {name}
+        if others:
+            raise ConfigurationError(
+                problem=f"this store was loaded from {', '.join(sorted(others))} and must not be mixed with {name}; "
+                "choose another STOCK_ASSETS_HOME, or the STOCK_ASSETS_SOURCE it was loaded from",
+                problem_zh=f"该存储的数据来自 {'、'.join(sorted(others))}，不能与 {name} 混用；"
+                "请换一个 STOCK_ASSETS_HOME，或把 STOCK_ASSETS_SOURCE 改回原来的来源",
+            )
+        return BaoStockClient(self.baostock_pool, name=name, ledger=self.quota, now=self.now)
 
     def last_final(self) -> date:
         """Return the newest session whose data should be published by now."""

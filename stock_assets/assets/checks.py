@@ -1,14 +1,18 @@
 """Asset checks: what the ledger and the rows say about an asset, shown where people look at it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import polars as pl
 from dagster import (
+    AssetCheckEvaluation,
     AssetCheckExecutionContext,
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSeverity,
+    AssetKey,
+    DagsterEvent,
+    DagsterEventType,
     MetadataValue,
     PartitionsDefinition,
     ResourceParam,
@@ -26,6 +30,8 @@ from stock_assets.wiring import Installation
 _HALF_PUBLISHED = 0.98
 _WARN_BEFORE_END = timedelta(days=30)
 _NAMED = 20
+# An event a day costs milliseconds: a year of days is worth it, thirty-five are not.
+_TOLD_BY_DAY = 260
 
 
 @asset_check(asset="trading_calendar", description="交易所日历与数据源日历一致 | both calendars agree on every day")
@@ -55,7 +61,7 @@ def calendar_reaches_ahead(store: ResourceParam[Installation]) -> AssetCheckResu
 
 
 def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDefinition]:
-    """Return the checks of `stock_daily`, by partition."""
+    """Return the checks of `stock_daily`: one verdict over the run's days, and one by day where there are not too many."""
 
     @asset_check(
         asset=STOCK_DAILY.name,
@@ -67,24 +73,19 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
         context: AssetCheckExecutionContext, store: ResourceParam[Installation]
     ) -> AssetCheckResult:
         days = days_of(context.partition_keys)
-        counts = _day_counts(store, days)
-        expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
-        short = counts.filter((pl.col("present") < pl.col("expected")) | (pl.col("rejected") > 0))
-        is_half_published = not counts.filter(pl.col("present") < _HALF_PUBLISHED * pl.col("expected")).is_empty()
+        with store.database.read() as conn:
+            counts = coverage.day_counts(conn, days[0], days[-1]).filter(pl.col("trade_date").is_in(days))
         # A run for a few stocks cannot make a day whole, and must not fail for it.
-        is_error = (is_half_published or present == 0) and not restricted_codes(context.run)
-        repair = f"stock-assets backfill-daily --start {min(days)} --end {max(days)}"
-        return AssetCheckResult(
-            passed=short.is_empty() and present > 0,
-            severity=AssetCheckSeverity.ERROR if is_error else AssetCheckSeverity.WARN,
-            metadata={
-                "expected": expected,
-                "present": present,
-                "days short": short.height,
-                **preview_metadata(short.head(_NAMED), name="short days"),
-                "next step": MetadataValue.md(f"`{repair}`") if short.height else "-",
+        is_restricted = bool(restricted_codes(context.run))
+        _tell_each_day(
+            context,
+            "stock_daily_complete",
+            {
+                row["trade_date"]: _completeness(pl.DataFrame([row]), is_restricted)
+                for row in counts.iter_rows(named=True)
             },
         )
+        return _completeness(counts, is_restricted)
 
     @asset_check(
         asset=STOCK_DAILY.name,
@@ -96,32 +97,71 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
     ) -> AssetCheckResult:
         days = days_of(context.partition_keys)
         with store.database.read() as conn:
-            found = rejects.read_findings(conn, min(days), max(days)).filter(pl.col("trade_date").is_in(days))
-            refused = rejects.read_rejected(conn, min(days), max(days)).filter(
-                pl.col("trade_date").is_in(days) & pl.col("resolved_at").is_null()
-            )
-        warnings = found.filter(pl.col("severity") == "warning")
-        by_rule = pl.concat([found.select("rule", "severity"), refused.select("rule", severity=pl.lit("rejected"))])
-        return AssetCheckResult(
-            passed=warnings.is_empty() and refused.is_empty(),
-            severity=AssetCheckSeverity.WARN,
-            metadata={
-                "warnings": warnings.height,
-                "notes": found.height - warnings.height,
-                "rejected rows": refused.height,
-                **preview_metadata(by_rule.group_by("severity", "rule").len().sort("severity", "rule"), name="by rule"),
-                **preview_metadata(
-                    warnings.select("trade_date", "ts_code", "rule", "detail").head(_NAMED), name="worst"
-                ),
-            },
-        )
+            found = rejects.read_findings(conn, days[0], days[-1])
+            refused = rejects.read_rejected(conn, days[0], days[-1]).filter(pl.col("resolved_at").is_null())
+        found, refused = (frame.filter(pl.col("trade_date").is_in(days)) for frame in (found, refused))
+        by_day = {
+            day: _quality(found.filter(pl.col("trade_date") == day), refused.filter(pl.col("trade_date") == day))
+            for day in days[-_TOLD_BY_DAY:]
+        }
+        _tell_each_day(context, "stock_daily_findings", by_day)
+        return _quality(found, refused)
 
     return [stock_daily_complete, stock_daily_findings]
 
 
-def _day_counts(store: Installation, days: Sequence[date]) -> pl.DataFrame:
-    with store.database.read() as conn:
-        return coverage.day_counts(conn, min(days), max(days)).filter(pl.col("trade_date").is_in(list(days)))
+def _completeness(counts: pl.DataFrame, is_restricted: bool) -> AssetCheckResult:  # noqa: FBT001  a fact of the run
+    expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
+    short = counts.filter((pl.col("present") < pl.col("expected")) | (pl.col("rejected") > 0))
+    is_half_published = not counts.filter(pl.col("present") < _HALF_PUBLISHED * pl.col("expected")).is_empty()
+    is_error = (is_half_published or present == 0) and not is_restricted
+    repair = f"stock-assets backfill-daily --start {short['trade_date'].min()} --end {short['trade_date'].max()}"
+    return AssetCheckResult(
+        passed=short.is_empty() and present > 0,
+        severity=AssetCheckSeverity.ERROR if is_error else AssetCheckSeverity.WARN,
+        metadata={
+            "expected": expected,
+            "present": present,
+            "days short": short.height,
+            **preview_metadata(short.head(_NAMED), name="short days"),
+            **({"next step": MetadataValue.md(f"`{repair}`")} if short.height else {}),
+        },
+    )
+
+
+def _quality(found: pl.DataFrame, refused: pl.DataFrame) -> AssetCheckResult:
+    warnings = found.filter(pl.col("severity") == "warning")
+    by_rule = pl.concat([found.select("rule", "severity"), refused.select("rule", severity=pl.lit("rejected"))])
+    return AssetCheckResult(
+        passed=warnings.is_empty() and refused.is_empty(),
+        severity=AssetCheckSeverity.WARN,
+        metadata={
+            "warnings": warnings.height,
+            "notes": found.height - warnings.height,
+            "rejected rows": refused.height,
+            **preview_metadata(by_rule.group_by("severity", "rule").len().sort("severity", "rule"), name="by rule"),
+            **preview_metadata(warnings.select("trade_date", "ts_code", "rule", "detail").head(_NAMED), name="worst"),
+        },
+    )
+
+
+def _tell_each_day(context: AssetCheckExecutionContext, name: str, verdicts: Mapping[date, AssetCheckResult]) -> None:
+    """Put a verdict on the page of each day of a range: Dagster files the result of a ranged run under no day."""
+    if len(verdicts) == 1:
+        return
+    for day, verdict in sorted(verdicts.items())[-_TOLD_BY_DAY:]:
+        evaluation = AssetCheckEvaluation(
+            asset_key=AssetKey(STOCK_DAILY.name),
+            check_name=name,
+            passed=verdict.passed,
+            severity=verdict.severity,
+            metadata=verdict.metadata,
+            partition=day.isoformat(),
+        )
+        event = DagsterEvent(
+            DagsterEventType.ASSET_CHECK_EVALUATION.value, context.run.job_name, event_specific_data=evaluation
+        )
+        context.instance.report_dagster_event(event, run_id=context.run.run_id)
 
 
 REFERENCE_CHECKS: tuple[AssetChecksDefinition, ...] = (calendars_agree, calendar_reaches_ahead)

@@ -21,7 +21,7 @@ from dagster import (
 from pydantic import Field
 
 from stock_assets.assets.failures import RETRY, plain_failures
-from stock_assets.assets.metadata import ingest_metadata, table_metadata
+from stock_assets.assets.metadata import day_metadata, ingest_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.codes import parse_code
 from stock_assets.domain.tables import ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, STOCK_DAILY
@@ -92,6 +92,7 @@ def market_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefinit
             # Raw and business rows are one landing: whichever was selected, both are there now.
             _tell_landed(context, report, keys={RAW_BAOSTOCK_DAILY.name, STOCK_DAILY.name} - selected)
             _fail_if_unanswered(context, report, keys=selected)
+        _tell_days(context, report, keys=selected)
         for key in sorted(selected):
             yield MaterializeResult(asset_key=key, metadata=ingest_metadata(report))
 
@@ -119,6 +120,7 @@ def market_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefinit
                 store.pipeline(source=baostock_pool, run_id=context.run.run_id), days, refetch=_refetch(config, days)
             )
             _fail_if_unanswered(context, report, keys={ADJUST_FACTOR.name})
+        _tell_days(context, report, keys={ADJUST_FACTOR.name})
         return MaterializeResult(metadata=ingest_metadata(report))
 
     return [daily_bars, adjust_factor]
@@ -142,15 +144,18 @@ def _fail_if_unanswered(context: AssetExecutionContext, report: IngestReport, *,
         raise error
 
 
+def _tell_days(context: AssetExecutionContext, report: IngestReport, *, keys: set[str]) -> None:
+    """Put on each day's page what is true of that day alone."""
+    for key in keys:
+        for outcome in report.outcomes:
+            context.add_asset_metadata(day_metadata(outcome), asset_key=key, partition_key=str(outcome.day))
+
+
 def _tell_landed(context: AssetExecutionContext, report: IngestReport, *, keys: set[str]) -> None:
     for key in sorted(keys):
         for outcome in report.outcomes:
             if outcome.status != "refused":
-                metadata = {
-                    "status": outcome.status,
-                    "run": context.run.run_id,
-                    "dagster/partition_row_count": outcome.rows_present,
-                }
+                metadata = {**day_metadata(outcome), "run": context.run.run_id}
                 # Not `log_event`: what it is told is lost when the step then fails.
                 event = AssetMaterialization(key, partition=str(outcome.day), metadata=metadata)
                 context.instance.report_runless_asset_event(event)

@@ -67,7 +67,6 @@ def ingest_metadata(report: IngestReport) -> Metadata:
         "rows unchanged": report.unchanged,
         "rows rejected": sum(outcome.rows_rejected for outcome in report.outcomes),
         "requests": report.requests,
-        "dagster/partition_row_count": report.rows_present,
         **{name.replace("_", " "): round(seconds, 3) for name, seconds in sorted(report.split.items())},
     }
     if report.outcomes:
@@ -79,6 +78,21 @@ def ingest_metadata(report: IngestReport) -> Metadata:
         metadata["next step"] = MetadataValue.md(
             f"`stock-assets backfill-daily --start {min(open_days)} --end {max(open_days)}`"
         )
+    return metadata
+
+
+def day_metadata(outcome: DayOutcome) -> Metadata:
+    """Return what is true of one day."""
+    metadata: Metadata = {
+        "day status": outcome.status,
+        "day rows": outcome.rows_present,
+        "day rejected": outcome.rows_rejected,
+        "dagster/partition_row_count": outcome.rows_present,
+    }
+    if outcome.rows_expected is not None:
+        metadata["day rows expected"] = outcome.rows_expected
+    if outcome.detail is not None:
+        metadata["day detail"] = outcome.detail
     return metadata
 
 

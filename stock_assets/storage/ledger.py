@@ -102,6 +102,11 @@ def statuses(conn: Connection, dataset: str, days: Iterable[date]) -> dict[date,
     return {row.trade_date: row.status for row in conn.execute(query)}
 
 
+def sources(conn: Connection) -> set[str]:
+    """Return every source that this store was ever loaded from."""
+    return set(conn.scalars(sa.select(_LEDGER.c.source).distinct()))
+
+
 def summary(conn: Connection) -> pl.DataFrame:
     """Return one row per dataset: days by status, first and last closed day, rows present."""
     query = sql.SQL("""

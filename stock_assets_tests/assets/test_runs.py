@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from dagster import (
+    AssetCheckKey,
     AssetKey,
+    AssetRecordsFilter,
+    DagsterEventType,
     DagsterInstance,
     Definitions,
     ExecuteInProcessResult,
@@ -98,6 +101,25 @@ def test_a_range_is_one_run_that_lands_every_session_and_then_costs_nothing(
     sessions = installation.calendar.between(date(2026, 11, 9), date(2026, 11, 20))
     assert statuses(installation, "stock_daily", *sessions) == ["complete"] * len(sessions)
     assert instance.get_materialized_partitions(AssetKey("stock_daily")) == {day.isoformat() for day in sessions}
+    for check in ("stock_daily_complete", "stock_daily_findings"):
+        told = instance.event_log_storage.get_asset_check_execution_history(
+            AssetCheckKey(AssetKey("stock_daily"), check), limit=100
+        )
+        events = [record.event.dagster_event for record in told if record.event is not None]
+        days = {
+            event.asset_check_evaluation_data.partition
+            for event in events
+            if event is not None and event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION
+        }
+        assert {day.isoformat() for day in sessions} <= days
+    with installation.database.read() as conn:
+        rows = dict(conn.execute(sa.text("SELECT trade_date::text, count(*) FROM stock_daily GROUP BY 1")).all())
+    for day in sessions:
+        records = instance.fetch_materializations(
+            AssetRecordsFilter(AssetKey("stock_daily"), asset_partitions=[day.isoformat()]), limit=1
+        ).records
+        metadata = records[0].asset_materialization.metadata  # pyright: ignore[reportOptionalMemberAccess]
+        assert metadata["dagster/partition_row_count"].value == rows[day.isoformat()]
     before = far_end.requests.total()
     assert run(definitions, instance, HISTORY, RANGE).success
     assert far_end.requests.total() == before

@@ -102,6 +102,7 @@ class BaoStockClient:
         self,
         pool: BaoStockPool | None = None,
         *,
+        name: str = SOURCE,
         host: str | None = None,
         port: int | None = None,
         ledger: RequestLedger | None = None,
@@ -114,7 +115,8 @@ class BaoStockClient:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Connect nothing yet."""
+        """Connect nothing yet; `name` is what the rows' `source` says, where the far end is not BaoStock itself."""
+        self._name = name
         self._pool = pool
         self._ledger = ledger or NoLedger()
         self._slots = slots
@@ -128,7 +130,7 @@ class BaoStockClient:
     @property
     def name(self) -> str:
         """The source's name as it stands in `source` columns."""
-        return SOURCE
+        return self._name
 
     @property
     def raw_daily(self) -> Table:
