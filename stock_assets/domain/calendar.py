@@ -7,7 +7,7 @@ Where the sessions come from does not belong here.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -104,14 +104,3 @@ def parse_day(text: str) -> date:
         problem=f"'{text}' is not a date; write it like 2026-11-20 or 20261120",
         problem_zh=f"“{text}”不是日期，请写成 2026-11-20 或 20261120",
     )
-
-
-def ranges_of(days: Sequence[date], calendar: TradingCalendar) -> list[tuple[date, date]]:
-    """Return sorted `days` joined into runs of consecutive sessions, as (first, last)."""
-    runs: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if runs and calendar.previous(day) == runs[-1][1]:
-            runs[-1] = (runs[-1][0], day)
-        else:
-            runs.append((day, day))
-    return runs

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import date
 
 import polars as pl
-import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import Connection
 
@@ -65,16 +64,6 @@ def read_factors(
     if end is not None:
         query += sql.SQL(" AND ex_date <= {}").format(end)
     return copy_out(conn, query + sql.SQL(" ORDER BY ts_code, ex_date"), ADJUST_FACTOR.schema)
-
-
-def count_of_day(conn: Connection, day: date) -> int:
-    """Return the number of bars of one day."""
-    return conn.scalar(sa.select(sa.func.count()).select_from(_BARS).where(_BARS.c.trade_date == day)) or 0
-
-
-def present_codes(conn: Connection, day: date) -> set[str]:
-    """Return the codes that have a bar on `day`."""
-    return set(conn.scalars(sa.select(_BARS.c.ts_code).where(_BARS.c.trade_date == day)))
 
 
 def _of(ts_codes: Sequence[str] | None) -> sql.Composable:

@@ -1,7 +1,6 @@
 """The ledger: which days of a dataset are loaded, and how well. Written in the transaction of the day's rows."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Literal
@@ -123,32 +122,3 @@ def summary(conn: Connection) -> pl.DataFrame:
     counts = {name: pl.Int64() for name in ("complete", "empty", "partial", "refused")}
     schema = {"dataset": pl.String(), **counts, "first_day": pl.Date(), "last_day": pl.Date(), "rows": pl.Int64()}
     return copy_out(conn, query, schema)
-
-
-def digest_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
-    """Return a digest of the rows of `frame` in `columns`, whatever their order; `updated_at` never counts.
-
-    Built from the values' bytes rather than from printed numbers, so that a new version of a library keeps it.
-    """
-    names = [name for name in columns if name != "updated_at"]
-    ordered = frame.select(names).sort(names, nulls_last=False)
-    digest = hashlib.sha256(f"{ordered.height}\n".encode())
-    for values in ordered:
-        digest.update(f"{values.name}:{values.dtype}\n".encode())
-        digest.update(values.is_null().to_numpy().tobytes())
-        for part in _plain(values):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def _plain(values: pl.Series) -> Iterable[bytes]:
-    if values.dtype == pl.String():
-        texts = values.fill_null("")
-        # The lengths tell "ab", "c" from "a", "bc".
-        yield texts.str.len_bytes().cast(pl.Int64).to_numpy().tobytes()
-        yield "".join(texts).encode()
-    elif values.dtype == pl.Float64():
-        # Adding zero makes the two zeros one.
-        yield (values.fill_null(0.0) + 0.0).to_numpy().tobytes()
-    else:
-        yield values.cast(pl.Int64).fill_null(0).to_numpy().tobytes()

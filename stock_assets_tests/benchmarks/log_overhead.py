@@ -18,6 +18,7 @@ from stock_assets.wiring import Installation
 @click.option("--days", default=10, show_default=True)
 def log_overhead(pairs: int, days: int) -> None:
     """Print the ratio of seconds with the log at INFO to seconds without, pair by pair."""
+    configure_logging("ERROR")
     home = Path(tempfile.mkdtemp(prefix="stock-assets-bench-"))
     settings = Settings(home=home, source="simulated", simulated_stocks=300)
     with Installation(settings) as installation, (home / "terminal.txt").open("w") as terminal:

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from stock_assets.domain.answers import Answer, Rows
+from stock_assets.logs import configure_logging
 from stock_assets.settings import Settings
 from stock_assets.sources.baostock.client import BaoStockClient, connector
 from stock_assets.sources.baostock.pool import BaoStockPool
@@ -28,6 +29,7 @@ WHOLE_MARKET = 8000
 @click.option("--latency", default=80.0, show_default=True, help="milliseconds before each answer")
 def pools(measured: int, latency: float) -> None:
     """Print seconds for each way of fetching one day."""
+    configure_logging("ERROR")
     home = Path(tempfile.mkdtemp(prefix="stock-assets-bench-"))
     os.environ["STOCK_ASSETS_HOME"] = str(home)
     with Installation(Settings()) as installation:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar, is_final, parse_day, ranges_of
+from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar, is_final, parse_day
 from stock_assets.domain.errors import InvalidInput
 from stock_assets.sources.exchange_calendar import exchange_calendar
 
@@ -78,11 +78,6 @@ def test_between_is_sorted_and_holds_just_the_sessions(start: date, span: int) -
     end = start + timedelta(days=span)
     days = [start + timedelta(days=offset) for offset in range(span + 1)]
     assert calendar.between(start, end) == [day for day in days if calendar.is_session(day)]
-
-
-def test_ranges_join_across_holidays(xshg: TradingCalendar) -> None:
-    days = [date(2024, 2, 8), date(2024, 2, 19), date(2024, 2, 21)]
-    assert ranges_of(days, xshg) == [(date(2024, 2, 8), date(2024, 2, 19)), (date(2024, 2, 21), date(2024, 2, 21))]
 
 
 @pytest.mark.parametrize("text", ["2026-11-20", "20261120", " 2026-11-20 "])

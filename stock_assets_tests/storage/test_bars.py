@@ -6,12 +6,9 @@ from polars.testing import assert_frame_equal
 
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.storage.bars import (
-    count_of_day,
-    present_codes,
     previous_closes,
     read_bars,
     read_factors,
-    rows_of_day,
 )
 from stock_assets.storage.bulk_load import merge
 from stock_assets.storage.database import Database
@@ -73,14 +70,6 @@ def test_only_the_asked_codes_are_read(filled: Database) -> None:
         assert found["ts_code"].to_list() == ["000002.SZ"] + ["600000.SH"] * 4
         assert read_bars(conn, [], DAYS[0], DAYS[3]).equals(STOCK_DAILY.empty())
         assert read_bars(conn, ["'; DROP TABLE stock_daily; --"], DAYS[0], DAYS[3]).is_empty()
-
-
-def test_a_day_is_counted_listed_and_read_alike(filled: Database) -> None:
-    with filled.read() as conn:
-        assert count_of_day(conn, DAYS[0]) == rows_of_day(conn, DAYS[0]).height == 4
-        assert present_codes(conn, DAYS[2]) == {"000001.SZ", "000003.SZ", "600000.SH"}
-        nothing = DAYS[0] - timedelta(days=1)
-        assert (count_of_day(conn, nothing), present_codes(conn, nothing)) == (0, set())
 
 
 @pytest.mark.parametrize("day", [*DAYS, DAYS[3] + timedelta(days=10)])

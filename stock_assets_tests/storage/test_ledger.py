@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import LOAD_LEDGER, STOCK_DAILY
+from stock_assets.domain.tables import LOAD_LEDGER
 from stock_assets.storage.database import Database
-from stock_assets.storage.ledger import closed_days, digest_of, lock_days, read_entries, statuses, summary, write_entry
-from stock_assets_tests.storage.made_up_rows import DAY, LATER, NOW, bars, entry, wait_until_blocked
+from stock_assets.storage.ledger import closed_days, lock_days, read_entries, statuses, summary, write_entry
+from stock_assets_tests.storage.made_up_rows import DAY, LATER, NOW, entry, wait_until_blocked
 
 NEXT = DAY + timedelta(days=1)
 
@@ -126,38 +126,6 @@ def test_days_are_taken_in_one_order_so_that_two_runs_cannot_wait_for_each_other
         lock_days(conn, "stock_daily", [NEXT])
     thread.join(30)
     assert errors == []
-
-
-def test_a_digest_is_of_the_rows_not_of_their_order_or_their_time() -> None:
-    frame = bars(["000001.SZ", "600000.SH"], [DAY, NEXT])
-    digest = digest_of(frame, STOCK_DAILY.names)
-    assert digest_of(frame.reverse().rechunk(), STOCK_DAILY.names) == digest
-    assert digest_of(frame.with_columns(updated_at=pl.lit(LATER)), STOCK_DAILY.names) == digest
-    assert len(digest) == 64
-
-
-@pytest.mark.parametrize(
-    "news",
-    [
-        {"close": 10.500000000000002},
-        {"pe_ttm": None},
-        {"pb_mrq": 0.0},
-        {"volume": None},
-        {"is_st": True},
-        {"source": ""},
-    ],
-    ids=str,
-)
-def test_a_digest_changes_with_every_value(news: dict[str, object]) -> None:
-    old, new = bars(["000001.SZ"], [DAY]), bars(["000001.SZ"], [DAY], **news)
-    assert digest_of(old, STOCK_DAILY.names) != digest_of(new, STOCK_DAILY.names)
-
-
-def test_a_digest_is_the_same_on_every_machine_and_for_ever() -> None:
-    """Recorded from the first release: when this fails, every stored digest has lost its meaning."""
-    assert digest_of(bars(["600000.SH"], [DAY]), STOCK_DAILY.names) == RECORDED
-    texts = pl.DataFrame({"a": ["ab", "a"], "b": ["c", "bc"]})
-    assert digest_of(texts, ["a"]) != digest_of(texts.with_columns(a=pl.Series(["a", "ba"])), ["a"])
 
 
 def test_a_line_is_a_value() -> None:
