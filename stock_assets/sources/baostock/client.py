@@ -300,7 +300,7 @@ class BaoStockClient:
     def _ask(self, expected: Expectation, arguments: dict[str, str], *, is_fresh: bool) -> tuple[Reply, pl.DataFrame]:
         with self._session(is_fresh=is_fresh) as session:
             try:
-                reply = session.call(expected.api, page_rows=expected.page_rows, **arguments)
+                reply = session.call(expected.api, expected.page_rows, **arguments)
                 if isinstance(reply.lost, SessionExpired):
                     raise reply.lost
                 # Inside the block: a session that answered with foreign rows must not be lent again.

@@ -138,7 +138,7 @@ class BaoStockSession:
             self._is_logged_in = True
             self._logged_in_at = self._last_used = self._clock()
 
-    def call(self, function_name: str, /, *, page_rows: int | None = None, **arguments: str) -> Reply:
+    def call(self, function_name: str, page_rows: int | None = None, /, **arguments: str) -> Reply:
         """Return what the package's function of this name answers, all pages read.
 
         With `page_rows` larger pages are asked for; an answer that may have been cut at a smaller size is not used, and
