@@ -1,7 +1,6 @@
 """Adjustment factors into the store: day by day for a short list of days, stock by stock for a long one.
 
-A day without an ex-date is *empty* only when the bars agree: if a stock opened below its last close and no factor came,
-the day stays open.
+The bars must agree: if more stocks opened below their last close than factors came, the day stays open.
 """
 
 from collections.abc import Iterator, Sequence
@@ -168,13 +167,12 @@ class _Load:
             return DayOutcome(day, "partial", None, rows, rejected, f"{unanswered} stocks gave no answer")
         if rejected:
             return DayOutcome(day, "partial", None, rows, rejected, f"{rejected} rejected")
-        if rows:
-            return DayOutcome(day, "complete", rows, rows)
         before = self.context.calendar.previous(day)
         signs = ex_day_signs(conn, day, before) if before else 0
-        if signs:
-            return DayOutcome(day, "partial", signs, 0, detail=f"{signs} stocks opened ex-right and no factor came")
-        return DayOutcome(day, "empty", 0, 0)
+        if signs > rows:
+            came = f"{rows} factors" if rows else "no factor"
+            return DayOutcome(day, "partial", signs, rows, detail=f"{signs} stocks opened ex-right and {came} came")
+        return DayOutcome(day, "complete" if rows else "empty", rows, rows)
 
     def _answers(self, calls: list[FactorCall]) -> Iterator[tuple[FactorCall, Answer]]:
         context = self.context

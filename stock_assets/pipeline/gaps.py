@@ -48,21 +48,30 @@ def blocks_of_gaps(
 ) -> Iterator[Block]:
     """Yield the gaps of `days` oldest first; days without a gap are left out.
 
-    With `refetch` every listed stock of every day counts as a gap. The store is asked anew for each block.
+    With `refetch` every listed stock of every day counts as a gap, and so it does on a day that lacks no bar but has
+    refused rows that nobody has answered for since. The store is asked anew for each block.
     """
     wanted = sorted(days)
     with database.read() as conn:
         counts = coverage.day_counts(conn, wanted[0], wanted[-1]).filter(pl.col("trade_date").is_in(wanted))
-    size = pl.col("expected") if refetch else pl.col("expected") - pl.col("present")
+    is_disputed = (pl.col("present") == pl.col("expected")) & (pl.col("rejected") > 0)
+    is_asked_whole = pl.lit(refetch) | (is_disputed & pl.lit(ts_codes is None))
+    counts = counts.with_columns(is_asked_whole.alias("is_whole"))
+    size = pl.when("is_whole").then("expected").otherwise(pl.col("expected") - pl.col("present"))
     rows_of_day = dict(counts.select("trade_date", "expected").iter_rows())
     sized = counts.sort("trade_date").with_columns(size.alias("size")).filter(pl.col("size") > 0)
     for part in sized.with_columns((pl.col("size").cum_sum() // _BLOCK_GAPS).alias("block")).partition_by(
         "block", maintain_order=True
     ):
         chosen = part["trade_date"].to_list()
-        find = coverage.expected_bars if refetch else coverage.missing_bars
         with database.read() as conn:
-            gaps = find(conn, chosen[0], chosen[-1], ts_codes=ts_codes)
-        gaps = gaps.filter(pl.col("trade_date").is_in(chosen))
+            gaps = pl.concat(
+                find(conn, days[0], days[-1], ts_codes=ts_codes).filter(pl.col("trade_date").is_in(days))
+                for find, days in (
+                    (coverage.expected_bars, part.filter("is_whole")["trade_date"].to_list()),
+                    (coverage.missing_bars, part.filter(~pl.col("is_whole"))["trade_date"].to_list()),
+                )
+                if days
+            )
         if not gaps.is_empty():
             yield Block(gaps, {day: rows for day, rows in rows_of_day.items() if chosen[0] <= day <= chosen[-1]})

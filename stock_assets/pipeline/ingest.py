@@ -31,6 +31,8 @@ SomeCall = TypeVar("SomeCall", CodeCall, DayCall)
 _log = structlog.get_logger(__name__)
 # Rows landed in one transaction: a whole market day, or several days of a small market.
 _LANDING_ROWS = 8_000
+# Days landed in one transaction: each holds a place in the server's lock table, which has room for a few thousand.
+_LANDING_DAYS = 250
 
 
 def ingest_days(
@@ -102,8 +104,9 @@ class _Ingest:
         except SourceDown as stop:
             down = stop
         days = block.gaps.filter(pl.col("ts_code").is_in(answered))["trade_date"].unique().sort().to_list()
-        # Stretches cover sessions that nobody asked for; only the asked ones land.
-        judged = self._judge(pl.concat(frames), sorted(block.rows_of_day))
+        # Stretches cover sessions that nobody asked for: right answers all the same, of which only the asked ones land.
+        stretch = self.context.calendar.between(min(call.start for call in calls), max(call.end for call in calls))
+        judged = self._judge(pl.concat(frames), stretch)
         held = dict(judged.answer.group_by("day").len().iter_rows())
         for group in _groups(days, held):
             self._land(judged.of_days(group), group, tuple(answered), started_at)
@@ -124,7 +127,8 @@ class _Ingest:
                 if ts_codes is not None:
                     judged = judged.of_codes(ts_codes)
                 waiting[call.day] = judged
-                if sum(part.answer.height for part in waiting.values()) + judged.answer.height > _LANDING_ROWS:
+                held = sum(part.answer.height for part in waiting.values())
+                if held + judged.answer.height > _LANDING_ROWS or len(waiting) == _LANDING_DAYS:
                     self._land_waiting(waiting, ts_codes, started_at)
         finally:
             # Also when the source went down: what arrived is landed.
@@ -247,7 +251,7 @@ def _groups(days: Sequence[date], rows: dict[date, int]) -> Iterator[list[date]]
     group: list[date] = []
     held = 0
     for day in days:
-        if group and held + rows.get(day, 0) > _LANDING_ROWS:
+        if group and (held + rows.get(day, 0) > _LANDING_ROWS or len(group) == _LANDING_DAYS):
             yield group
             group, held = [], 0
         group.append(day)

@@ -84,11 +84,13 @@ class IngestReport:
         return sum(outcome.rows_present for outcome in self.outcomes)
 
     def failure(self) -> StockAssetsError | None:
-        """Return what makes this run a failed one: it was stopped, or a day got no answer at all.
+        """Return what makes this run a failed one: it was stopped, a day got no answer at all, or nothing did.
 
         A day that is merely partial is no failure: its rows are in, and the ledger keeps it open.
         """
         if self.stopped_by is not None:
             return self.stopped_by
+        if self.failures and not self.outcomes:
+            return self.failures[0].error
         unanswered = {str(outcome.day) for outcome in self.outcomes if outcome.status == "refused"}
         return next((failure.error for failure in self.failures if failure.label in unanswered), None)
