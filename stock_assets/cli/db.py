@@ -15,7 +15,7 @@ def db() -> None:
 @click.argument("revision", default="head")
 @pass_session
 def upgrade(session: Session, revision: str) -> None:
-    """升级到指定版本（默认最新）| migrate up, to the newest revision by default."""
+    """升级到指定版本，默认最新 | migrate up, to the newest revision by default."""
     migrate.upgrade(session.installation.open_database(), revision)
     _tell(session)
 
@@ -25,7 +25,7 @@ def upgrade(session: Session, revision: str) -> None:
 @click.option("--yes", is_flag=True, help="不再询问 | do not ask")
 @pass_session
 def downgrade(session: Session, revision: str, *, yes: bool) -> None:
-    """回退到指定版本；会删除该版本之后新建的表及其数据 | migrate down; drops what later revisions made."""
+    """回退到指定版本，会删除其后新建的表与数据 | migrate down; drops what later revisions made."""
     question = session.say("回退会删除数据，继续吗？", "migrating down drops data; go on?")
     if not yes:
         click.confirm(question, abort=True)

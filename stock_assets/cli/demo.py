@@ -12,7 +12,9 @@ from rich.panel import Panel
 
 from stock_assets.cli.load import NIGHTLY, run_and_report
 from stock_assets.cli.session import Session
+from stock_assets.domain.errors import ConfigurationError
 from stock_assets.storage import bars, coverage, reference, rejects
+from stock_assets.wiring import Installation
 
 _DAYS = 5
 _MOVERS = 5
@@ -22,12 +24,20 @@ _MOVERS = 5
 @click.option("--ui", is_flag=True, help="最后保持 Dagster 界面运行 | leave Dagster's UI running")
 @click.option(
     "--days",
+    metavar="N",
     type=click.IntRange(1, 250),
     default=_DAYS,
     show_default=True,
     help="装载最近几个交易日 | trading days to load",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="界面的端口 | port of the UI",
+)
 @click.pass_context
 def demo(context: click.Context, *, ui: bool, days: int, port: int) -> None:
     """在模拟行情上演示全过程 | show everything on a simulated market."""
@@ -36,6 +46,7 @@ def demo(context: click.Context, *, ui: bool, days: int, port: int) -> None:
     _choose_surroundings()
     began = time.monotonic()
     installation = session.installation
+    _refuse_other_data(installation)
     end = installation.last_final()
     chosen = installation.calendar.between(end - timedelta(days=2 * days + 20), end)[-days:]
     session.tell(
@@ -55,8 +66,26 @@ def demo(context: click.Context, *, ui: bool, days: int, port: int) -> None:
 
 def _choose_surroundings() -> None:
     """Use the simulated market, in a data folder of its own unless one was named: made-up rows never mix with real ones."""
-    os.environ.setdefault("STOCK_ASSETS_SOURCE", "simulated")
+    os.environ["STOCK_ASSETS_SOURCE"] = "simulated"
     os.environ.setdefault("STOCK_ASSETS_HOME", str(Path("~/.stock_assets/demo").expanduser()))
+
+
+def _refuse_other_data(installation: Installation) -> None:
+    """Stop before made-up rows reach a store that holds another market's.
+
+    Errors: `ConfigurationError`.
+    """
+    with installation.database.read() as conn:
+        held = set(reference.read_securities(conn)["ts_code"])
+    if not held:
+        return
+    made_up = set(installation.simulated_market().codes)
+    if {f"{code[-2:].lower()}.{code[:6]}" for code in held} - made_up:
+        raise ConfigurationError(
+            problem="this store holds another market's data; give the demo a store of its own with STOCK_ASSETS_HOME, "
+            "and without STOCK_ASSETS_DATABASE_URL",
+            problem_zh="该存储中已有其他行情的数据；请用 STOCK_ASSETS_HOME 给演示单独的目录，且不设 STOCK_ASSETS_DATABASE_URL",
+        )
 
 
 def _show_store(session: Session) -> None:

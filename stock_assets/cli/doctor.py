@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
+from rich.markup import escape
 
 from stock_assets.cli import exit_codes
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import SHANGHAI
-from stock_assets.domain.errors import StockAssetsError
+from stock_assets.domain.errors import StockAssetsError, StoreUnavailable
 from stock_assets.storage import migrate
 
 _ROOM_GIB = 2.0
@@ -20,41 +21,57 @@ _CONNECT_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: whether it is well, what was seen, and what to do when it is not."""
+    """One line: whether it is well, what was seen, and what to do when it is not; `code` is then the exit code."""
 
     is_well: bool
     what: str
     advice: str = ""
+    code: int = exit_codes.CONFIGURATION
 
 
 @click.command()
 @pass_session
 def doctor(session: Session) -> None:
-    """检查本机环境：设置、磁盘、数据库、数据源、配额 | check settings, disk, store, source and quota of this machine."""
-    worst = exit_codes.DONE
-    for look, code in (
-        (_python, exit_codes.CONFIGURATION),
-        (_home, exit_codes.CONFIGURATION),
-        (_store, exit_codes.UNAVAILABLE),
-        (_pools, exit_codes.CONFIGURATION),
-        (_calendar, exit_codes.CONFIGURATION),
-        (_quota, exit_codes.TRY_LATER),
-        (_source, exit_codes.UNAVAILABLE),
+    """检查本机：设置、磁盘、数据库、数据源、配额 | check this machine, and what to do about it."""
+    first_bad = exit_codes.DONE
+    for look, zh, en in (
+        (_python, "Python", "Python"),
+        (_home, "数据目录", "data folder"),
+        (_store, "数据库", "store"),
+        (_pools, "连接数", "connections"),
+        (_calendar, "交易日历", "trading calendar"),
+        (_quota, "配额", "quota"),
+        (_source, "数据源", "source"),
     ):
-        finding = _looked(session, look)
+        finding = _looked(session, look, session.say(zh, en))
         mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
-        session.console.print(f"{mark} {finding.what}")
+        session.console.print(f"{mark} {escape(finding.what)}", soft_wrap=True)
         if not finding.is_well:
-            session.console.print(f"  → {finding.advice}", style="yellow", markup=False)
-            worst = worst or code
-    click.get_current_context().exit(worst)
+            session.console.print(f"  → {finding.advice}", style="yellow", markup=False, soft_wrap=True)
+            first_bad = first_bad or finding.code
+    click.get_current_context().exit(first_bad)
 
 
-def _looked(session: Session, look: Callable[[Session], Finding]) -> Finding:
+def _looked(session: Session, look: Callable[[Session], Finding], name: str) -> Finding:
     try:
         return look(session)
     except StockAssetsError as error:
-        return Finding(is_well=False, what=look.__name__.strip("_"), advice=error.sentence(session.language))
+        return Finding(is_well=False, what=name, advice=_advice(session, error), code=exit_codes.exit_code(error))
+
+
+def _advice(session: Session, error: StockAssetsError) -> str:
+    if isinstance(error, StoreUnavailable):
+        # Its sentence sends people here.
+        reason = error.facts.get("reason", "")
+        return session.say(
+            f"数据库连接失败（{reason}）。请检查 STOCK_ASSETS_DATABASE_URL，或看 {_log_of(session)}",
+            f"no connection ({reason}); check STOCK_ASSETS_DATABASE_URL, or see {_log_of(session)}",
+        )
+    return error.sentence(session.language)
+
+
+def _log_of(session: Session) -> str:
+    return str(session.installation.settings.home / "logs")
 
 
 def _python(session: Session) -> Finding:
@@ -132,10 +149,9 @@ def _quota(session: Session) -> Finding:
             f"已被列入黑名单，{until.astimezone(SHANGHAI):%Y-%m-%d %H:%M} 之前不会发送请求",
             f"blacklisted; nothing is sent before {until.astimezone(SHANGHAI):%Y-%m-%d %H:%M} Shanghai time",
         )
-        return Finding(is_well=False, what=what, advice=advice)
-    return Finding(
-        used < limit, what, session.say("今日配额已用完，明天再试", "today's quota is used up; go on tomorrow")
-    )
+        return Finding(is_well=False, what=what, advice=advice, code=exit_codes.NO_PERMISSION)
+    advice = session.say("今日配额已用完，明天再试", "today's quota is used up; go on tomorrow")
+    return Finding(used < limit, what, advice, exit_codes.TRY_LATER)
 
 
 def _source(session: Session) -> Finding:
@@ -153,5 +169,6 @@ def _source(session: Session) -> Finding:
                 f"无法连接（{error}）。请检查网络与防火墙；离线试用可设 STOCK_ASSETS_SOURCE=simulated",
                 f"cannot connect ({error}); check network and firewall, or try it offline with STOCK_ASSETS_SOURCE=simulated",
             ),
+            code=exit_codes.UNAVAILABLE,
         )
     return Finding(is_well=True, what=f"{name} {host}:{port}")

@@ -15,7 +15,7 @@ from stock_assets.domain.errors import (
 )
 
 DONE, USAGE, DATA_REFUSED, UNAVAILABLE, TRY_LATER, NO_PERMISSION, CONFIGURATION = 0, 2, 65, 69, 75, 77, 78
-INTERRUPTED = 130
+INTERNAL, BROKEN_PIPE, INTERRUPTED = 70, 1, 130
 
 # The first class that fits decides.
 _CODES: tuple[tuple[type[StockAssetsError], int], ...] = (

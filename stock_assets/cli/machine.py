@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,13 +22,27 @@ _STOP_SECONDS = 20.0
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(1, 65535),
+    default=3000,
+    show_default=True,
+    help="网页的端口 | port of the web pages",
+)
+@click.option(
+    "--host",
+    metavar="HOST",
+    default="127.0.0.1",
+    show_default=True,
+    help="监听的地址，0.0.0.0 为所有网卡（无密码） | address to listen on; 0.0.0.0 is every one, without a password",
+)
 @pass_session
 def up(session: Session, port: int, host: str) -> None:
-    """启动 Dagster 网页与后台进程 | start Dagster's web server and daemon."""
+    """启动 Dagster 网页与后台 | start Dagster's web pages and daemon."""
     from stock_assets.ops.dagster_home import prepare  # noqa: PLC0415
 
+    _refuse_taken(host, port)
     prepare(os.environ)
     session.installation.database  # noqa: B018  server started and migrated before the children look for it
     session.tell(f"打开 http://{host}:{port} ，按 Ctrl-C 停止", f"open http://{host}:{port} , stop with Ctrl-C")
@@ -48,6 +63,17 @@ def up(session: Session, port: int, host: str) -> None:
             problem=f"{ended} ended by itself; its messages stand above",
             problem_zh=f"{ended} 意外退出，原因见上方输出",
         )
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    try:
+        # As the web server will listen: a port that only lingers after its last user counts as free.
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise InvalidInput(
+            problem=f"port {port} of {host} cannot be used ({error.strerror}); choose another --port",
+            problem_zh=f"{host} 的端口 {port} 无法使用（{error.strerror}），请换一个 --port",
+        ) from error
 
 
 def _first_to_end(children: list[subprocess.Popen[bytes]]) -> str:
@@ -74,23 +100,43 @@ def _stop(children: list[subprocess.Popen[bytes]]) -> None:
 @click.command()
 @click.option(
     "--recorded",
+    metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="改为提供录制的文件 | serve recorded files",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="端口，0 为自动 | port, 0 picks one")
 @click.option(
-    "--stocks", type=click.IntRange(1, 10_000), help="股票数，默认按设置 | how many stocks, as settings say by default"
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="端口，默认自动 | port, a free one by default",
+)
+@click.option(
+    "--stocks",
+    metavar="N",
+    type=click.IntRange(1, 10_000),
+    help="股票数，默认按设置 | stocks, by default as settings say",
 )
 @click.option(
     "--latency",
+    metavar="MS",
     type=click.FloatRange(min=0.0),
     default=0.0,
     help="每次应答的延迟（毫秒） | milliseconds before each answer",
 )
-@click.option("--session-ttl", type=click.FloatRange(min=0.0), help="会话有效期（秒） | seconds a log-in lasts")
-@click.option("--quota", type=click.IntRange(min=1), help="每日请求上限，超过即封禁 | requests a day, more is a ban")
+@click.option(
+    "--session-ttl", metavar="SECONDS", type=click.FloatRange(min=0.0), help="会话有效期（秒） | seconds a log-in lasts"
+)
+@click.option(
+    "--quota", metavar="N", type=click.IntRange(min=1), help="每日请求上限，超过即封禁 | requests a day, more is a ban"
+)
 @click.option("--last-ready-day", type=DAY, help="最后一个已发布的交易日 | newest published day")
-@click.option("--faults", default="", help="故障计划，如 stall:query_history_k_data_plus:3 | plan of faults")
+@click.option(
+    "--faults",
+    metavar="PLAN",
+    default="",
+    help="故障，如 stall:query_history_k_data_plus:3 | faults, e.g. stall:query_history_k_data_plus:3",
+)
 @pass_session
 def simulate(  # noqa: PLR0913  one parameter per option
     session: Session,
@@ -103,7 +149,11 @@ def simulate(  # noqa: PLR0913  one parameter per option
     last_ready_day: date | None,
     faults: str,
 ) -> None:
-    """运行模拟数据源并打印地址 | run the simulated sources and print their addresses."""
+    """运行模拟数据源 | run the simulated source.
+
+    打印地址；设好这些环境变量的其他命令即使用它。 | Prints where it listens; other commands with these variables set
+    use it.
+    """
     from stock_assets.simulator.baostock_server import BaoStockServer  # noqa: PLC0415
     from stock_assets.simulator.faults import FaultPlan  # noqa: PLC0415
     from stock_assets.simulator.market import SimulatedMarket  # noqa: PLC0415
@@ -134,8 +184,9 @@ def simulate(  # noqa: PLR0913  one parameter per option
         click.echo(f"BAOSTOCK_HOST={server.host}")
         click.echo(f"BAOSTOCK_PORT={server.port}")
         sys.stdout.flush()
-        session.errors.print(session.say("按 Ctrl-C 停止", "stop with Ctrl-C"))
+        session.note("按 Ctrl-C 停止", "stop with Ctrl-C")
         stopped = threading.Event()
+        # Being stopped is how this command is meant to end.
         signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
         with suppress(KeyboardInterrupt):
             while not stopped.wait(0.5):

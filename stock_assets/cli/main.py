@@ -1,5 +1,6 @@
 """The command `stock-assets`: its groups, and the edge where errors become sentences and exit codes."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,27 +11,36 @@ import click
 
 from stock_assets.cli import exit_codes
 from stock_assets.cli.session import Session
+from stock_assets.cli.spoken import half, spoken, usage_sentence
+from stock_assets.cli.stopping import is_work_left
 from stock_assets.domain.errors import StockAssetsError
 
-# Imported only when called: `bars` must not pay for Dagster, `--help` for nothing.
+# Imported only when called: `bars` must not pay for Dagster, `--help` for nothing. The words are those of the commands.
 _COMMANDS = {
-    "up": "machine:up",
-    "doctor": "doctor:doctor",
-    "simulate": "machine:simulate",
-    "demo": "demo:demo",
-    "nightly": "load:nightly",
-    "backfill-daily": "load:backfill_daily",
-    "history": "load:history",
-    "plan": "plan:plan",
-    "status": "look:status",
-    "coverage": "look:coverage_command",
-    "bars": "look:bars_command",
-    "db": "db:db",
+    "demo": ("demo:demo", "在模拟行情上演示全过程 | show everything on a simulated market"),
+    "doctor": (
+        "doctor:doctor",
+        "检查本机：设置、磁盘、数据库、数据源、配额 | check this machine, and what to do about it",
+    ),
+    "up": ("machine:up", "启动 Dagster 网页与后台 | start Dagster's web pages and daemon"),
+    "nightly": ("load:nightly", "运行每晚任务 | run the nightly job"),
+    "history": ("load:history", "装载历史，可停可续 | load history; stop and go on at will"),
+    "backfill-daily": ("load:backfill_daily", "只补一段日期内缺失的日线 | load exactly what is missing of a range"),
+    "plan": ("plan:plan", "先看代价：请求数、用时、配额 | requests, minutes and quota before anything is fetched"),
+    "status": ("status:status", "存储、台账、配额的现状 | store, ledger and quota as they are"),
+    "coverage": ("look:coverage_command", "缺什么，按（证券，交易日） | what is missing, by (stock, day)"),
+    "bars": ("look:bars_command", "一只证券的日线 | one stock's daily bars"),
+    "db": ("db:db", "数据库迁移 | migrations of the store"),
+    "simulate": ("machine:simulate", "运行模拟数据源 | run the simulated source"),
 }
 
 
+class _Stopped(Exception):
+    """Ctrl-C or a service manager's stop, past click, which would print an empty line for it."""
+
+
 class _Commands(click.Group):
-    """Finds a command's file by its name."""
+    """Finds a command's file by its name, and lets it speak the language of the call."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of a newcomer's day."""
@@ -39,11 +49,31 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, importing its file."""
-        del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        return getattr(import_module(f"stock_assets.cli.{module}"), name)
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        return spoken(getattr(import_module(f"stock_assets.cli.{module}"), name), _session_of(ctx).language)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        language = _session_of(ctx).language
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, half(words, language)) for name, (_, words) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the called command; for an unknown one, likely ones are named."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=_COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Stopped from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,27 +82,75 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, *, debug: bool) -> None:
     """A 股数据：完整、正确、可自愈的本地存储 | A-share data: a complete, correct, self-healing local store."""
-    context.obj = Session(is_debug=debug)
+    _session_of(context).is_debug = debug
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code of what happened."""
     # So that a service manager's stop ends like Ctrl-C: sessions logged out, the server handed back.
-    signal.signal(signal.SIGTERM, _stop)
-    session = Session(is_debug="--debug" in (sys.argv[1:] if arguments is None else arguments))
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
-        cli.main(args=None if arguments is None else list(arguments), standalone_mode=False, obj=session)
+        code = _run(Session(), arguments)
+        if is_work_left():
+            # A call that is under way would be waited for.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(session: Session, arguments: Sequence[str] | None) -> int:  # noqa: PLR0911  one way out per class of failure
+    try:
+        command = spoken(cli, session.language)
+        # Without click's own ending: a code that a command chose comes back as the result.
+        code = command.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="stock-assets",
+            standalone_mode=False,
+            obj=session,
+        )
     except StockAssetsError as error:
-        if session.is_debug:
-            raise
-        session.errors.print(error.sentence(session.language), style="red", markup=False)
-        sys.exit(exit_codes.exit_code(error))
-    except click.ClickException as error:
+        session.complain(error.sentence(session.language), error)
+        return exit_codes.exit_code(error)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(exit_codes.USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        session.errors.print(session.say("已停止；已提交的数据完整保留", "stopped; everything committed is kept"))
-        sys.exit(exit_codes.INTERRUPTED)
+        return exit_codes.USAGE
+    except click.ClickException as error:
+        session.complain(usage_sentence(error, session.language))
+        return exit_codes.USAGE
+    except (_Stopped, click.Abort, KeyboardInterrupt):
+        session.note(
+            "已停止；已提交的数据完整保留，再次运行即从断点继续",
+            "stopped; what was committed is kept, and the same command goes on from there",
+        )
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has read enough. Nothing more can be written, at the end of the process neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.BROKEN_PIPE
+    except OSError as error:
+        session.complain(session.say(f"本机操作失败：{error}", f"this machine refused: {error}"), error)
+        return exit_codes.CONFIGURATION
+    except Exception as error:  # noqa: BLE001  the edge of the process: people get a sentence, developers --debug
+        what = f"{type(error).__name__}: {error}"
+        session.complain(
+            session.say(
+                f"程序内部错误（{what}）；请用 stock-assets --debug 重新运行，并反馈堆栈",
+                f"internal error ({what}); run it again as `stock-assets --debug …` and report the traceback",
+            ),
+            error,
+        )
+        return exit_codes.INTERNAL
+    return code if isinstance(code, int) else exit_codes.DONE
+
+
+def _session_of(context: click.Context) -> Session:
+    session = context.find_object(Session)
+    if session is None:
+        raise TypeError(context.obj)
+    return session
 
 
 def _stop(_signal: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""Arguments as people write them: days, codes, formats."""
+"""Arguments as people write them: days, ranges, codes, formats."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from stock_assets.domain.calendar import parse_day
+from stock_assets.domain.calendar import TradingCalendar, parse_day
 from stock_assets.domain.codes import parse_code
+from stock_assets.domain.errors import InvalidInput
 
 FORMATS = click.Choice(["table", "json", "csv"])
 
@@ -48,3 +49,28 @@ class Codes(click.ParamType[Sequence[str]]):
 
 
 DAY, CODE, CODES = Day(), Code(), Codes()
+
+
+def check_range(start: date, end: date) -> None:
+    """Refuse a range that ends before it starts.
+
+    Errors: `InvalidInput`.
+    """
+    if end < start:
+        raise InvalidInput(
+            problem=f"the range ends ({end}) before it starts ({start})", problem_zh=f"截止日 {end} 早于起始日 {start}"
+        )
+
+
+def sessions_of(calendar: TradingCalendar, start: date, end: date) -> list[date]:
+    """Return the trading days of [start, end].
+
+    Errors: `InvalidInput` for a reversed range, and for one without a trading day.
+    """
+    check_range(start, end)
+    days = calendar.between(start, end)
+    if not days:
+        raise InvalidInput(
+            problem=f"there is no trading day from {start} to {end}", problem_zh=f"{start} 至 {end} 之间没有交易日"
+        )
+    return days

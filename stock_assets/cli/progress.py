@@ -5,36 +5,45 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from stock_assets.domain.errors import Language
 
 _LINE_EVERY_SECONDS = 10.0
+# Date or code, bar, calls, percent, rows and time left of the longest load fit into 80 cells.
+_BAR_CELLS = 14
 
 
 class ProgressDisplay:
-    """A context manager that shows progress; called with done, total, rows and label."""
+    """A context manager that shows progress; called with done, total, rows and label.
 
-    def __init__(self, console: Console, *, unit: str, rows_word: str) -> None:
+    Until the first call a terminal shows that work is being prepared. A load has several parts; each starts at its own
+    first call.
+    """
+
+    def __init__(self, console: Console, language: Language) -> None:
         self._console = console
-        self._rows_word = rows_word
-        self._unit = unit
-        self._last_line = time.monotonic()
+        self._is_zh = language == "zh"
+        self._part_began = self._last_line = time.monotonic()
+        self._done: int | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(_BAR_CELLS),
             MofNCompleteColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[rows]}"),
-            TimeElapsedColumn(),
+            TextColumn("剩余" if self._is_zh else "left"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._task = None
+        self._preparing = console.status("准备中…" if self._is_zh else "preparing …")
+        self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
         """Start showing."""
         if self._console.is_terminal:
-            self._bar.start()
+            self._preparing.start()
         return self
 
     def __exit__(
@@ -42,19 +51,44 @@ class ProgressDisplay:
     ) -> None:
         """Leave the terminal as it was."""
         if self._console.is_terminal:
+            self._preparing.stop()
             self._bar.stop()
 
     def __call__(self, *, done: int, total: int, rows: int, label: str) -> None:
-        """Show that `done` of `total` are finished."""
-        if self._console.is_terminal:
-            rows_text = f"{rows:,} {self._rows_word}"
-            if self._task is None:
-                self._task = self._bar.add_task(label, total=total, rows=rows_text)
-            self._bar.update(self._task, completed=done, total=total, description=label, rows=rows_text)
-            return
+        """Show that `done` of `total` calls are finished."""
         now = time.monotonic()
+        is_new_part = self._done is None or done <= self._done
+        self._done = done
+        if is_new_part:
+            self._part_began = self._last_line = now
+        rows_text = (f"{rows:,} 行" if self._is_zh else f"{rows:,} rows") if rows else ""
+        if self._console.is_terminal:
+            self._show_bar(done, total, rows_text, label, is_new_part=is_new_part)
+            return
         if done == total or now - self._last_line >= _LINE_EVERY_SECONDS:
             self._last_line = now
-            self._console.print(
-                f"{done}/{total} {self._unit} ({done / total:.0%}), {rows:,} {self._rows_word}, {label}"
-            )
+            self._console.print(self._line(done, total, rows_text, label, now), markup=False, soft_wrap=True)
+
+    def _show_bar(self, done: int, total: int, rows_text: str, label: str, *, is_new_part: bool) -> None:
+        if self._task is None:
+            self._preparing.stop()
+            self._task = self._bar.add_task(label, total=total, rows=rows_text)
+            self._bar.start()
+        elif is_new_part:
+            self._bar.reset(self._task, total=total)
+        self._bar.update(self._task, completed=done, total=total, description=label, rows=rows_text)
+
+    def _line(self, done: int, total: int, rows_text: str, label: str, now: float) -> str:
+        # The first call brought the part's first moment; how long it took itself is not known.
+        left = (now - self._part_began) / max(done - 1, 1) * (total - done)
+        parts = [f"{done}/{total} 次请求" if self._is_zh else f"{done}/{total} calls", f"{done / total:.0%}"]
+        parts += [rows_text] if rows_text else []
+        if done < total:
+            parts.append(f"约剩 {_minutes(left)}" if self._is_zh else f"about {_minutes(left)} left")
+        return ("，" if self._is_zh else ", ").join([*parts, label])
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

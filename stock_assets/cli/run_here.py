@@ -1,18 +1,28 @@
 """Runs a job in this process, recorded in Dagster like any other run: this is what the command line starts."""
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from dagster import DagsterEventType, DagsterInstance, ExecuteInProcessResult
+from dagster import (
+    AssetCheckSeverity,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    ExecuteInProcessResult,
+    Failure,
+)
+from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
 from stock_assets.assets.failures import ERROR_CLASS
 from stock_assets.definitions import build_definitions
 from stock_assets.ops.dagster_home import prepare
+from stock_assets.pipeline.context import Progress
 from stock_assets.wiring import Installation
 
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -21,29 +31,40 @@ _LOADING_OPS = ("daily_bars", "adjust_factor")
 
 
 @dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check that did not pass; `is_blocking` when it stopped the run, `facts` is its metadata as plain values."""
+
+    name: str
+    is_blocking: bool
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended. `error_class` and `sentence` are of the failure that a person should read first."""
+    """How a run ended. Of the failure that a person should read first: `sentence`, its class, and its traceback."""
 
     run_id: str
     is_success: bool
-    error_class: str | None = None
+    failed_checks: tuple[FailedCheck, ...] = ()
     sentence: str | None = None
-    failed_checks: tuple[str, ...] = ()
+    error_class: str | None = None
+    trace: str | None = None
 
 
-def run_here(
+def run_here(  # noqa: PLR0913  what to run, and how to stop it
     installation: Installation,
     job_name: str,
     days: Sequence[date],
     *,
+    stop: threading.Event,
+    run_id: str,
     ts_codes: Sequence[str] = (),
-    refetch: bool | None = None,
 ) -> RunOutcome:
-    """Run a job over days (sorted; a range is one run) and return how it ended."""
-    prepare(os.environ)
+    """Run a job over days (sorted; a range is one run) and return how it ended; `stop` ends it after the call at hand."""
+    installation.progress = _stopping(installation.progress, stop)
     definitions = build_definitions(installation)
     job = definitions.resolve_job_def(job_name)
-    load = {"codes": list(ts_codes), "refetch": refetch}
+    load = {"codes": list(ts_codes)}
     ops = {name: {"config": load} for name in _LOADING_OPS if job.has_node_named(name)}
     with closing(_Instance()) as holder:
         result = job.execute_in_process(
@@ -52,12 +73,38 @@ def run_here(
             tags=_range_tags(days),
             partition_key=days[0].isoformat() if len(days) == 1 else None,
             raise_on_error=False,
+            run_id=run_id,
         )
     return _outcome(result)
 
 
+def new_run_id() -> str:
+    """Return the id of a run that is about to be made."""
+    return make_new_run_id()
+
+
+def note_stopped(run_id: str) -> None:
+    """Write into Dagster's record that the user stopped the run: it would look like a crash, or as if it went on."""
+    with closing(_Instance()) as holder:
+        run = holder.instance.get_run_by_id(run_id)
+        if run is not None and run.status is not DagsterRunStatus.CANCELED:
+            holder.instance.report_run_canceled(run, "stopped at the command line")
+
+
+def _stopping(progress: Progress, stop: threading.Event) -> Progress:
+    """Return `progress` that ends the run once `stop` is set."""
+
+    def told(*, done: int, total: int, rows: int, label: str) -> None:
+        if stop.is_set():
+            raise Failure("stopped at the command line", allow_retries=False)
+        progress(done=done, total=total, rows=rows, label=label)
+
+    return told
+
+
 class _Instance:
     def __init__(self) -> None:
+        prepare(os.environ)
         self.instance = DagsterInstance.get()
 
     def close(self) -> None:
@@ -71,33 +118,47 @@ def _range_tags(days: Sequence[date]) -> Mapping[str, Any]:
     return tags
 
 
+def _errors_of(result: ExecuteInProcessResult) -> Iterator[SerializableErrorInfo]:
+    for event in result.all_events:
+        if event.event_type is DagsterEventType.STEP_FAILURE and event.step_failure_data.error is not None:
+            yield event.step_failure_data.error
+        elif event.event_type is DagsterEventType.PIPELINE_FAILURE and event.job_failure_data.error is not None:
+            yield event.job_failure_data.error
+
+
 def _outcome(result: ExecuteInProcessResult) -> RunOutcome:
-    failed = tuple(
-        f"{check.check_name} ({check.asset_key.to_user_string()})"
+    checks = tuple(
+        FailedCheck(
+            check.check_name,
+            is_blocking=bool(check.blocking) and check.severity is AssetCheckSeverity.ERROR,
+            facts={name: value.value for name, value in check.metadata.items()},
+        )
         for check in result.get_asset_check_evaluations()
         if not check.passed
     )
     if result.success:
-        return RunOutcome(result.run_id, is_success=True, failed_checks=failed)
+        return RunOutcome(result.run_id, is_success=True, failed_checks=checks)
     for event in result.all_events:
         if event.event_type is DagsterEventType.STEP_FAILURE:
-            data = event.step_failure_data
-            facts = data.user_failure_data
+            facts = event.step_failure_data.user_failure_data
             if facts is not None:
                 kind = facts.metadata.get(ERROR_CLASS)
                 return RunOutcome(
-                    result.run_id, is_success=False, failed_checks=failed, sentence=facts.description,
-                    error_class=str(kind.value) if kind is not None else None,
+                    result.run_id, is_success=False, failed_checks=checks, sentence=facts.description,
+                    error_class=None if kind is None else str(kind.value), trace=_trace(result),
                 )  # fmt: skip
-            if data.error is not None:
-                return RunOutcome(
-                    result.run_id, is_success=False, failed_checks=failed, sentence=_root_message(data.error)
-                )
-    return RunOutcome(result.run_id, is_success=False, failed_checks=failed)
+    first = next((error for error in _errors_of(result)), None)
+    sentence = None if first is None else _chain(first)[-1].message.strip()
+    return RunOutcome(result.run_id, is_success=False, failed_checks=checks, sentence=sentence, trace=_trace(result))
 
 
-def _root_message(error: SerializableErrorInfo) -> str:
-    """Return what went wrong first: Dagster wraps it in messages of its own."""
-    while error.cause is not None:
-        error = error.cause
-    return error.message.strip()
+def _trace(result: ExecuteInProcessResult) -> str | None:
+    return next((error.to_string() for error in _errors_of(result)), None)
+
+
+def _chain(error: SerializableErrorInfo) -> list[SerializableErrorInfo]:
+    """Return an error and what caused it: Dagster wraps the first one in messages of its own."""
+    found = [error]
+    while found[-1].cause is not None:
+        found.append(found[-1].cause)
+    return found

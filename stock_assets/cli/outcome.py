@@ -1,0 +1,137 @@
+"""What became of a run: how its days stand, the checks that failed, and the exit code."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import click
+import polars as pl
+
+from stock_assets.cli import exit_codes
+from stock_assets.cli.session import Session
+from stock_assets.domain import errors
+from stock_assets.domain.calendar import SHANGHAI
+from stock_assets.domain.errors import StockAssetsError
+from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.storage import coverage, ledger
+from stock_assets.wiring import Installation
+
+if TYPE_CHECKING:
+    from stock_assets.cli.run_here import FailedCheck, RunOutcome
+
+_SHOWN_DAYS = 5
+# What a failed check means and what to do next; the names in braces are facts that it reports.
+_CHECKS: Final = {
+    "stock_daily_complete": (
+        "日线不完整：应有 {expected} 行，实有 {present} 行，涉及 {days short} 个交易日",
+        "bars are missing: {expected} rows expected, {present} present, {days short} trading days short",
+    ),
+    "stock_daily_findings": (
+        "有值得注意的行：警告 {warnings} 条（见表 quality_finding），拒绝 {rejected rows} 行（见表 rejected_row）",
+        "some rows deserve a look: {warnings} warnings (table quality_finding), {rejected rows} rejected (table rejected_row)",
+    ),
+    "calendars_agree": (
+        "数据源的日历与交易所日历不一致：{disagreements}",
+        "the source's calendar differs from the exchanges' on {disagreements}",
+    ),
+    "calendar_reaches_ahead": (
+        "交易日历只到 {known until}，请升级：{next step}",
+        "the trading calendar ends on {known until}; upgrade it: {next step}",
+    ),
+}
+
+
+def requests_today(installation: Installation) -> int:
+    """Return how many requests BaoStock got from this store today, Shanghai time."""
+    today = installation.now().astimezone(SHANGHAI).date()
+    return sum(use.requests for use in installation.quota.usage("baostock", today) if use.api == "*")
+
+
+def tell_days(
+    session: Session, days: Sequence[date], ts_codes: Sequence[str], *, seconds: float, requests: int
+) -> None:
+    """Say how the asked days, or the asked stocks on them, stand now."""
+    effort = session.say(f"{requests} 次请求，用时 {seconds:.1f} 秒", f"{requests} requests, {seconds:.1f} s")
+    if ts_codes:
+        _tell_stocks(session, days, ts_codes, effort)
+        return
+    with session.installation.database.read() as conn:
+        counts = coverage.day_counts(conn, days[0], days[-1]).filter(pl.col("trade_date").is_in(list(days)))
+        entries = ledger.read_entries(conn, STOCK_DAILY.name, days[0], days[-1])
+    expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
+    whole = counts.filter((pl.col("present") == pl.col("expected")) & (pl.col("expected") > 0)).height
+    session.tell(
+        f"{len(days)} 个交易日中 {whole} 个完整，{present:,}/{expected:,} 行，{effort}",
+        f"{whole} of {len(days)} trading days complete, {present:,}/{expected:,} rows, {effort}",
+    )
+    short = entries.filter(pl.col("status").is_in(["partial", "refused"]))
+    for row in short.head(_SHOWN_DAYS).iter_rows(named=True):
+        line = f"  {row['trade_date']}  {row['status']}  {row['detail']}"
+        session.errors.print(line, style="yellow", markup=False, soft_wrap=True)
+    if short.height > _SHOWN_DAYS:
+        rest = short.height - _SHOWN_DAYS
+        session.note(
+            f"  … 另有 {rest} 天，见 stock-assets coverage", f"  … and {rest} more days, see `stock-assets coverage`"
+        )
+
+
+def _tell_stocks(session: Session, days: Sequence[date], ts_codes: Sequence[str], effort: str) -> None:
+    with session.installation.database.read() as conn:
+        expected = coverage.expected_bars(conn, days[0], days[-1], ts_codes=ts_codes).height
+        missing = coverage.missing_bars(conn, days[0], days[-1], ts_codes=ts_codes).height
+    session.tell(
+        f"{len(ts_codes)} 只证券、{len(days)} 个交易日：{expected - missing:,}/{expected:,} 行，{effort}",
+        f"{len(ts_codes)} securities, {len(days)} trading days: {expected - missing:,}/{expected:,} rows, {effort}",
+    )
+    if not expected:
+        session.note("这些证券在这段日期内均未上市，请核对代码", "none of them was listed then; check the codes")
+
+
+def end_with(session: Session, outcome: "RunOutcome") -> None:
+    """Name the failed checks and, for a failed run, its reason; a failed run ends the command with its exit code."""
+    blocking = [check for check in outcome.failed_checks if check.is_blocking]
+    for check in outcome.failed_checks:
+        if check not in blocking or outcome.is_success:
+            session.note(f"注意：{_sentence(session, check)}", f"note: {_sentence(session, check)}")
+    if outcome.is_success:
+        return
+    if session.is_debug and outcome.trace is not None:
+        session.note(outcome.trace, outcome.trace)
+    click.get_current_context().exit(_complain(session, outcome, blocking))
+
+
+def _complain(session: Session, outcome: "RunOutcome", blocking: Sequence["FailedCheck"]) -> int:
+    kind: type[StockAssetsError] | None = getattr(errors, outcome.error_class or "", None)
+    if kind is not None:
+        session.complain(outcome.sentence or kind.__name__)
+        return exit_codes.exit_code(kind())
+    if blocking:
+        what = "; ".join(_sentence(session, check) for check in blocking)
+        session.complain(
+            session.say(
+                f"{what}；其后的步骤未运行，稍后用同一命令补齐",
+                f"{what}; what follows was not run, repeat the command later",
+            )
+        )
+        return exit_codes.DATA_REFUSED
+    reason = outcome.sentence or outcome.run_id
+    session.complain(
+        session.say(
+            f"运行失败（{reason}）；请用 stock-assets --debug 重新运行，并反馈堆栈",
+            f"the run failed ({reason}); run it again as `stock-assets --debug …` and report the traceback",
+        )
+    )
+    return exit_codes.INTERNAL
+
+
+def _sentence(session: Session, check: "FailedCheck") -> str:
+    zh, en = _CHECKS.get(check.name, (f"检查 {check.name} 未通过", f"check {check.name} failed"))
+    return session.say(zh, en).format_map(_Facts(check.facts))
+
+
+class _Facts(dict[str, object]):
+    def __init__(self, facts: Mapping[str, object]) -> None:
+        super().__init__(facts)
+
+    def __missing__(self, key: str) -> str:
+        return "?"

@@ -1,0 +1,134 @@
+"""Frames as tables for people: heads in their language, numbers to the right, and never a value that is cut.
+
+What a column is called comes from the tables' contracts where that is short enough, else from the list here.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import polars as pl
+from rich import box
+from rich.cells import cell_len
+from rich.table import Table
+
+from stock_assets.domain.errors import Language
+from stock_assets.domain.tables import TABLES
+
+# Columns of summaries, and those whose contract says it too long or means another table's.
+_HEADS: Final = {
+    "table": "表",
+    "dataset": "数据集",
+    "rows": "行数",
+    "days": "天数",
+    "codes": "证券数",
+    "first_day": "最早",
+    "last_day": "最近",
+    "MB": "MB",
+    "complete": "完整",
+    "empty": "证实为空",
+    "partial": "不完整",
+    "refused": "未取得",
+    "expected": "应有",
+    "present": "实有",
+    "unexpected": "多余",
+    "suspended": "停牌",
+    "rejected": "拒绝",
+    "status": "状态",
+    "detail": "说明",
+    "rule": "规则",
+    "severity": "级别",
+    "count": "条数",
+    "trade_date": "交易日",
+    "pct_chg": "涨跌幅%",
+    "turnover_rate": "换手率%",
+    "is_suspended": "停牌",
+    "pe_ttm": "市盈率",
+    "plan": "方案",
+    "day_calls": "按日请求",
+    "code_calls": "按证券请求",
+    "requests": "请求合计",
+    "minutes": "预计分钟",
+    "quota_percent": "占日配额%",
+    "started": "开始",
+    "seconds": "秒",
+    "run": "运行",
+    "run_id": "运行",
+    "digest": "摘要",
+    "updated_at": "更新时间",
+    "resolved_at": "解决时间",
+    "banned_until": "解禁时间",
+}
+# Where the column's own name is wider than what it holds.
+_SHORT_NAMES: Final = {"trade_date": "date", "pct_chg": "chg %", "turnover_rate": "turn %", "is_suspended": "halted"}
+_SHORT: Final = 6
+_FIRST_WORDS = re.compile(r"[^，；（：／/ ]+")
+_PERCENTAGES: Final = frozenset({"pct_chg", "turnover_rate", "quota_percent"})
+_DECIMALS: Final = 4
+_COLUMN_GAP: Final = 2
+
+
+def heads() -> dict[str, str]:
+    """Return what each column is called in Chinese; a column that is not named keeps its own name."""
+    found = dict(_HEADS)
+    for table in TABLES:
+        for column in table.columns:
+            words = _FIRST_WORDS.match(column.zh)
+            if words is not None and len(words[0]) <= _SHORT:
+                found.setdefault(column.name, words[0])
+    return found
+
+
+def fitting_table(
+    frame: pl.DataFrame, language: Language, *, width: int, title: str | None = None
+) -> tuple[Table, int]:
+    """Return a frame as a table at most `width` cells wide, and how many of its last columns had no room."""
+    names = heads() if language == "zh" else _SHORT_NAMES
+    columns = [[names.get(name, name), *_cells(frame[name], language)] for name in frame.columns]
+    shown = len(columns)
+    while shown > 1 and _width(columns[:shown]) > width:
+        shown -= 1
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for name, (head, *_) in zip(frame.columns[:shown], columns[:shown], strict=True):
+        table.add_column(head, justify="right" if frame[name].dtype.is_numeric() else "left", no_wrap=True)
+    for row in zip(*(cells for _, *cells in columns[:shown]), strict=True):
+        table.add_row(*row)
+    return table, len(columns) - shown
+
+
+def _width(columns: Iterable[list[str]]) -> int:
+    return sum(max(map(cell_len, cells)) + _COLUMN_GAP for cells in columns) - _COLUMN_GAP
+
+
+def _cells(values: pl.Series, language: Language) -> list[str]:
+    decimals = 2 if values.name in _PERCENTAGES else _decimals(values)
+    return [_cell(value, decimals, language) for value in values]
+
+
+def _decimals(values: pl.Series) -> int:
+    """Return how many decimals every value of a column gets, so that points stand under each other."""
+    if not values.dtype.is_float():
+        return 0
+    texts = [f"{value:.{_DECIMALS}f}".rstrip("0") for value in values.drop_nulls()]
+    return max((len(text.partition(".")[2]) for text in texts), default=0)
+
+
+def _cell(value: object, decimals: int, language: Language) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return ("是" if value else "否") if language == "zh" else ("yes" if value else "no")
+    if isinstance(value, float):
+        return f"{value:,.{decimals}f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value).replace("[", r"\[")
