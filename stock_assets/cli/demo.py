@@ -12,9 +12,7 @@ from rich.panel import Panel
 
 from stock_assets.cli.load import NIGHTLY, run_and_report
 from stock_assets.cli.session import Session
-from stock_assets.domain.errors import ConfigurationError
 from stock_assets.storage import bars, coverage, reference, rejects
-from stock_assets.wiring import Installation
 
 _DAYS = 5
 _MOVERS = 5
@@ -46,7 +44,6 @@ def demo(context: click.Context, *, ui: bool, days: int, port: int) -> None:
     _choose_surroundings()
     began = time.monotonic()
     installation = session.installation
-    _refuse_other_data(installation)
     end = installation.last_final()
     chosen = installation.calendar.between(end - timedelta(days=2 * days + 20), end)[-days:]
     session.tell(
@@ -68,24 +65,6 @@ def _choose_surroundings() -> None:
     """Use the simulated market, in a data folder of its own unless one was named: made-up rows never mix with real ones."""
     os.environ["STOCK_ASSETS_SOURCE"] = "simulated"
     os.environ.setdefault("STOCK_ASSETS_HOME", str(Path("~/.stock_assets/demo").expanduser()))
-
-
-def _refuse_other_data(installation: Installation) -> None:
-    """Stop before made-up rows reach a store that holds another market's.
-
-    Errors: `ConfigurationError`.
-    """
-    with installation.database.read() as conn:
-        held = set(reference.read_securities(conn)["ts_code"])
-    if not held:
-        return
-    made_up = set(installation.simulated_market().codes)
-    if {f"{code[-2:].lower()}.{code[:6]}" for code in held} - made_up:
-        raise ConfigurationError(
-            problem="this store holds another market's data; give the demo a store of its own with STOCK_ASSETS_HOME, "
-            "and without STOCK_ASSETS_DATABASE_URL",
-            problem_zh="该存储中已有其他行情的数据；请用 STOCK_ASSETS_HOME 给演示单独的目录，且不设 STOCK_ASSETS_DATABASE_URL",
-        )
 
 
 def _show_store(session: Session) -> None:

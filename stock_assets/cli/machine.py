@@ -70,9 +70,11 @@ def _refuse_taken(host: str, port: int) -> None:
         # As the web server will listen: a port that only lingers after its last user counts as free.
         socket.create_server((host, port)).close()
     except OSError as error:
+        # Python adds the address to the system's words.
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise InvalidInput(
-            problem=f"port {port} of {host} cannot be used ({error.strerror}); choose another --port",
-            problem_zh=f"{host} 的端口 {port} 无法使用（{error.strerror}），请换一个 --port",
+            problem=f"port {port} of {host} cannot be used ({reason}); choose another --port",
+            problem_zh=f"{host} 的端口 {port} 无法使用（{reason}），请换一个 --port",
         ) from error
 
 

@@ -1,5 +1,6 @@
 """How far a long piece of work has come: a bar on a terminal, plain lines elsewhere."""
 
+import os
 import time
 from types import TracebackType
 from typing import Self
@@ -22,7 +23,9 @@ class ProgressDisplay:
     """
 
     def __init__(self, console: Console, language: Language) -> None:
-        self._console = console
+        self._given = console
+        self._is_terminal = console.is_terminal
+        self._console = _beside_captures(console) if self._is_terminal else console
         self._is_zh = language == "zh"
         self._part_began = self._last_line = time.monotonic()
         self._done: int | None = None
@@ -34,15 +37,15 @@ class ProgressDisplay:
             TextColumn("{task.fields[rows]}"),
             TextColumn("剩余" if self._is_zh else "left"),
             TimeRemainingColumn(),
-            console=console,
+            console=self._console,
             transient=True,
         )
-        self._preparing = console.status("准备中…" if self._is_zh else "preparing …")
+        self._preparing = self._console.status("准备中…" if self._is_zh else "preparing …")
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
         """Start showing."""
-        if self._console.is_terminal:
+        if self._is_terminal:
             self._preparing.start()
         return self
 
@@ -50,9 +53,11 @@ class ProgressDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was."""
-        if self._console.is_terminal:
+        if self._is_terminal:
             self._preparing.stop()
             self._bar.stop()
+            if self._console is not self._given:
+                self._console.file.close()
 
     def __call__(self, *, done: int, total: int, rows: int, label: str) -> None:
         """Show that `done` of `total` calls are finished."""
@@ -62,7 +67,7 @@ class ProgressDisplay:
         if is_new_part:
             self._part_began = self._last_line = now
         rows_text = (f"{rows:,} 行" if self._is_zh else f"{rows:,} rows") if rows else ""
-        if self._console.is_terminal:
+        if self._is_terminal:
             self._show_bar(done, total, rows_text, label, is_new_part=is_new_part)
             return
         if done == total or now - self._last_line >= _LINE_EVERY_SECONDS:
@@ -86,6 +91,16 @@ class ProgressDisplay:
         if done < total:
             parts.append(f"约剩 {_minutes(left)}" if self._is_zh else f"about {_minutes(left)} left")
         return ("，" if self._is_zh else ", ").join([*parts, label])
+
+
+def _beside_captures(console: Console) -> Console:
+    """Return a console on the same terminal that stays there: Dagster puts a file in stderr's place during a step."""
+    try:
+        terminal = os.fdopen(os.dup(console.file.fileno()), "w", encoding="utf-8")
+    except OSError:
+        # Not a file of the system, as in tests.
+        return console
+    return Console(file=terminal, highlight=False)
 
 
 def _minutes(seconds: float) -> str:

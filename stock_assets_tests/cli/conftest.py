@@ -52,7 +52,14 @@ class Call(Protocol):
 def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Dagster's memory in files, shared by all tests: making its tables for each would take longer than the tests."""
     folder = tmp_path_factory.mktemp("dagster")
-    (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    # Without Dagster's copy of what a step prints: it starts two processes for every step.
+    config = """
+telemetry: {enabled: false}
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
+    (folder / "dagster.yaml").write_text(config, encoding="utf-8")
     return folder
 
 

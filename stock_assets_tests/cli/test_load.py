@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -29,6 +30,9 @@ def test_a_range_costs_at_most_what_was_planned_and_a_second_time_nothing(far_en
     assert said.code == 0, said.err
     assert said.out.startswith("5 of 5 trading days complete")
     assert f"{spent} requests" in said.out
+    # Not a terminal: plain lines.
+    assert "5/5 calls, 100%" in said.err
+    assert "\x1b" not in said.everything
     assert spent <= price <= spent + 4
     assert planned(call, "history", *WEEK_BEFORE) == 0
     again = call("backfill-daily", *WEEK_BEFORE)
@@ -55,20 +59,12 @@ def test_a_backfill_of_some_stocks_tells_of_these_stocks_only(loaded: Installati
 
 
 @pytest.mark.usefixtures("loaded")
-def test_a_rate_limit_is_kept(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    naps: list[float] = []
-    monkeypatch.setattr("stock_assets.sources.limiter.time.sleep", naps.append)
-    assert call("backfill-daily", "--start", "2026-11-13", "--end", "2026-11-13", "--rate-limit", "600").code == 0
-    assert max(naps) == pytest.approx(0.1, abs=0.1)
-
-
-@pytest.mark.usefixtures("loaded")
-def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = call("backfill-daily", *WEEK_BEFORE)
-    assert "5/5 calls, 100%" in said.err
-    assert "\x1b" not in said.everything
-    monkeypatch.setenv("STOCK_ASSETS_LANGUAGE", "zh")
-    assert "4/4 次请求，100%" in call("backfill-daily", "--start", "2026-11-03", "--end", "2026-11-06").err
+def test_a_rate_limit_is_kept(call: Call) -> None:
+    said = call("backfill-daily", "--start", "2026-11-12", "--end", "2026-11-13", "--rate-limit", "120")
+    told = re.search(r"(\d+) requests, ([\d.]+) s", said.out)
+    assert told is not None
+    # Half a second from one request to the next; the first needs no wait.
+    assert float(told[2]) >= 0.5 * (int(told[1]) - 1)
 
 
 @pytest.mark.usefixtures("loaded")
@@ -130,7 +126,12 @@ def test_the_demonstration_shows_the_whole_way_and_can_be_repeated(
 
 
 @pytest.mark.usefixtures("loaded")
-def test_the_demonstration_refuses_a_store_with_another_markets_data(call: Call) -> None:
-    said = call("demo", "--days", "1")
+@pytest.mark.parametrize("arguments", [["demo", "--days", "1"], ["nightly"]], ids=" ".join)
+def test_made_up_bars_do_not_reach_a_store_with_other_data(
+    call: Call, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("STOCK_ASSETS_SOURCE", "simulated")
+    said = call(*arguments)
     assert said.code == 78
-    assert "a store of its own" in said.err
+    assert "must not be mixed with simulated" in said.err
+    assert len(said.err.splitlines()) == 1

@@ -1,5 +1,6 @@
 """What people type wrong, and the help they get: one sentence in their language, exit code 2."""
 
+import socket
 from importlib import import_module
 
 import click
@@ -104,3 +105,13 @@ def test_the_version_is_the_packages(call: Call) -> None:
     from importlib.metadata import version
 
     assert call("--version").out == f"stock-assets, version {version('stock-assets')}\n"
+
+
+@pytest.mark.usefixtures("no_store")
+def test_a_port_that_is_taken_is_said_before_anything_is_started(call: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = call("up", "--port", port)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"port {port} of 127.0.0.1 cannot be used (")
+    assert len(said.err.splitlines()) == 1
