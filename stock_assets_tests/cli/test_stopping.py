@@ -23,10 +23,11 @@ BARS = "query_daily_history_k_AStock"
 # Fewer days than stocks: day by day is the cheaper way.
 FIRST = date(2026, 10, 9)
 LOAD = ("history", "daily", "--start", str(FIRST))
-SECONDS_TO_STOP = 8.0
+# Bounds against a hang on a busy machine, no measure of speed.
+SECONDS_TO_STOP = 40.0
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180.0) -> None:
     """Wait until something has happened."""
     until = time.monotonic() + seconds
     while not condition():
@@ -93,7 +94,7 @@ def test_sigterm_ends_a_load_within_seconds_though_the_source_stalls(
     wait_for(lambda: far_end.requests[BARS] >= 4)
     process.send_signal(signal.SIGTERM)
     stopped = time.monotonic()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert time.monotonic() - stopped < SECONDS_TO_STOP
     assert (process.returncode, out) == (130, b"")
     *lines, last = err.decode().splitlines()
