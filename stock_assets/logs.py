@@ -41,6 +41,10 @@ EVENTS: dict[str, tuple[str, str]] = {
     "factors.run": ("[复权因子] 合计", "[adjust factors] total"),
     "factors.land": ("[复权因子] 入库", "[adjust factors] land"),
     "fetch": ("[数据源] 取数", "[source] fetch"),
+    "source.waiting": (
+        "[数据源] 其他任务正在使用连接，等待中",
+        "[source] another run uses the connection, waiting",
+    ),
     "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
 }
 """What an event is called: `[module] operation` in Chinese and English."""
@@ -71,6 +75,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "cause": ("慢在", "slow at"),
     "failure": ("失败", "failure"),
     "problem": ("原因", "problem"),
+    "at_most_seconds": ("至多", "at most"),
     "wait_seconds": ("连接池等待", "pool wait"),
     "pool_wait_seconds": ("连接池等待", "pool wait"),
     "api_seconds": ("API调用", "API"),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from psycopg import sql
 
 from stock_assets.storage import migrate
@@ -37,6 +38,14 @@ class ExternalServer:
     def url(self, database: str = "postgres") -> str:
         """Return its address with another database."""
         return sa.make_url(self.address).set(database=database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(autouse=True)
+def structlog_as_it_was() -> Iterator[None]:
+    """A test that sets the log up does not decide what the next one sees."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

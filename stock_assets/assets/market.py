@@ -71,7 +71,6 @@ def market_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefinit
         partitions_def=trading_days,
         backfill_policy=BackfillPolicy.single_run(),
         retry_policy=RETRY,
-        pool="baostock",
         can_subset=True,
     )
     def daily_bars(
@@ -106,7 +105,6 @@ def market_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefinit
         partitions_def=trading_days,
         backfill_policy=BackfillPolicy.single_run(),
         retry_policy=RETRY,
-        pool="baostock",
     )
     def adjust_factor(
         context: AssetExecutionContext,

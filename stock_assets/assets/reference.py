@@ -17,7 +17,6 @@ GROUP = "reference"
 @asset(
     group_name=GROUP,
     kinds={"postgres"},
-    pool="baostock",
     retry_policy=RETRY,
     description=TRADING_DAY.comment,
     metadata=table_metadata(TRADING_DAY),
@@ -34,7 +33,6 @@ def trading_calendar(
 @asset(
     group_name=GROUP,
     kinds={"postgres"},
-    pool="baostock",
     retry_policy=RETRY,
     description=SECURITY.comment,
     metadata=table_metadata(SECURITY),

@@ -1,7 +1,7 @@
 """What assets are given: the store with its calendar and clock, and BaoStock over its session pool.
 
 Both come from the `Installation` the definitions were built with. It opens them on first use; when a run ends its
-sessions are logged out, so that the next run finds a free place.
+sessions are logged out, so that the next run finds a free place. While the run lives, its lock says so.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dagster import InitResourceContext, ResourceDefinition, resource
 
 from stock_assets.sources.base import MarketSource
+from stock_assets.storage.run_lock import running
 from stock_assets.wiring import Installation
 
 
@@ -16,8 +17,12 @@ def store_resource(installation: Installation) -> ResourceDefinition:
     """Return the resource `store`: the installation, whose `pipeline` runs the verbs."""
 
     @resource(description="PostgreSQL 存储（内嵌或外部）、日历与时钟 | the PostgreSQL store, its calendar and clock")
-    def store(_: InitResourceContext) -> Installation:
-        return installation
+    def store(context: InitResourceContext) -> Iterator[Installation]:
+        if context.run is None:
+            yield installation
+            return
+        with running(installation.database, context.run.run_id):
+            yield installation
 
     return store
 

@@ -126,6 +126,10 @@ class SessionSlots(Protocol):
         """
         ...
 
+    def is_wanted(self, source: str) -> bool:
+        """Return whether another process waits for a slot."""
+        ...
+
 
 class NoLedger:
     """A `RequestLedger` that counts nothing: for a client used on its own, without a store."""

@@ -54,6 +54,8 @@ def run(
         raise_on_error=False,
     )
     for event in result.all_events:
+        if event.event_type is DagsterEventType.PIPELINE_FAILURE:
+            print(event.job_failure_data.error)  # noqa: T201  likewise
         if event.is_step_failure:
             print(event.step_key, event.step_failure_data.user_failure_data or event.step_failure_data.error)  # noqa: T201  shown by pytest where a run was meant to succeed
     return result

@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="process groups and SIGKILL are POSIX"),
 ]
 KILLS = int(os.environ.get("STOCK_ASSETS_KILLS", "4"))
-TODAY = date(2026, 11, 20)
+# The summer before it has the ex-dates of most stocks.
+TODAY = date(2026, 7, 31)
 FULL_DRILL = 20
 DAYS, STOCKS = 250 if KILLS >= FULL_DRILL else 60, 300
 # Bars land about thirty days at a time, factors day by day: kills hit before, in and after transactions.

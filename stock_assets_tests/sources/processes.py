@@ -19,6 +19,10 @@ class CountedSlots:
 
     def __init__(self, limit: int) -> None:
         self.limit, self.taken, self.most = limit, 0, 0
+        self.is_waited_for = False
+
+    def is_wanted(self, source: str) -> bool:  # noqa: ARG002 - the protocol's signature
+        return self.is_waited_for
 
     @contextmanager
     def take(self, source: str, *, timeout_seconds: float) -> Generator[None]:

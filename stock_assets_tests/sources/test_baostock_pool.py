@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from stock_assets.domain.errors import SlotsTaken, SourceUnavailable
 from stock_assets.simulator.baostock_server import BaoStockServer
@@ -301,6 +302,33 @@ def test_slots_are_held_as_long_as_the_session_lives(pool_of: Callable[..., BaoS
     assert slots.taken == 0
     with second.session() as session:
         assert ask(session) == 10
+
+
+def test_a_long_load_lets_others_in_between_calls(pool_of: Callable[..., BaoStockPool], clock: Clock) -> None:
+    slots = CountedSlots(1)
+    pool = pool_of(slots=slots, turn_seconds=10.0)
+    slots.is_waited_for = True
+    with pool.session():
+        pass
+    assert slots.taken == 1, "its turn has just begun"
+    clock.now = 10.0
+    with pool.session():
+        assert slots.taken == 1
+    assert slots.taken == 0
+    slots.is_waited_for = False
+    with pool.session():
+        clock.now = 30.0
+    assert slots.taken == 1, "nobody waits"
+
+
+def test_a_wait_for_other_processes_is_told_and_ends(pool_of: Callable[..., BaoStockPool]) -> None:
+    slots = CountedSlots(1)
+    with slots.take("baostock", timeout_seconds=0), capture_logs() as lines:
+        with pytest.raises(SlotsTaken), pool_of(slots=slots, slot_wait_seconds=100.0).session():
+            pass
+        with pytest.raises(SlotsTaken), pool_of(slots=slots, slot_wait_seconds=0.0).session():
+            pass
+    assert [(line["event"], line["at_most_seconds"]) for line in lines] == [("source.waiting", 97.0)]
 
 
 def test_sessions_that_lay_idle_are_logged_out_at_the_next_use(

@@ -141,3 +141,53 @@ def test_a_slot_is_a_lock_that_an_administrator_can_see(database_url: str, datab
     ):
         rows = connection.execute("SELECT granted FROM pg_locks WHERE locktype = 'advisory'").fetchall()
     assert rows == [(True,)]
+
+
+def test_a_holder_sees_that_somebody_waits(database: Database) -> None:
+    slots = AdvisorySlots(database, limits={"baostock": 1, "tushare": 1})
+    waiter = threading.Thread(target=take, args=(database,), kwargs={"timeout_seconds": 10})
+    with slots.take("baostock", timeout_seconds=0):
+        assert not slots.is_wanted("baostock")
+        waiter.start()
+        deadline = time.monotonic() + 5
+        while not slots.is_wanted("baostock"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert not slots.is_wanted("tushare")
+    waiter.join(5)
+    assert not slots.is_wanted("baostock")
+
+
+def test_a_killed_waiter_waits_no_more(database_url: str, database: Database, process: Start) -> None:
+    slots = AdvisorySlots(database, limits={"baostock": 1})
+    with slots.take("baostock", timeout_seconds=0):
+        waiter = process(HOLDER, database_url)
+        deadline = time.monotonic() + 10
+        while not slots.is_wanted("baostock"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        waiter.kill()
+        while slots.is_wanted("baostock"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_who_lets_others_in_does_not_take_the_slot_back_first(database_url: str, database: Database) -> None:
+    turns: list[str] = []
+
+    def wait() -> None:
+        with AdvisorySlots(Database(database_url), limits={"baostock": 1}).take("baostock", timeout_seconds=10):
+            turns.append("the one who waited")
+
+    slots = AdvisorySlots(database, limits={"baostock": 1})
+    waiter = threading.Thread(target=wait)
+    with slots.take("baostock", timeout_seconds=0):
+        waiter.start()
+        deadline = time.monotonic() + 5
+        while not slots.is_wanted("baostock"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    with slots.take("baostock", timeout_seconds=10):
+        turns.append("the one who let in")
+    waiter.join(5)
+    assert turns == ["the one who waited", "the one who let in"]

@@ -11,11 +11,17 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
+import structlog
+
 from stock_assets.domain.errors import SlotsTaken
 from stock_assets.sources.baostock.frames import SOURCE
 from stock_assets.sources.baostock.meter import timing_wait
 from stock_assets.sources.baostock.session import BaoStockSession
 from stock_assets.sources.base import SessionSlots
+
+_log = structlog.get_logger(__name__)
+# A wait that is longer than this is told to the person.
+_QUIET_WAIT_SECONDS = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +29,7 @@ class _Seat:
     """One unit of the cap: the slot it holds among all processes, and the session sitting on it, if any."""
 
     slot: AbstractContextManager[object] | None = None
+    slot_since: float = 0.0
     session: BaoStockSession | None = None
     idle_since: float = 0.0
     process: int = field(default_factory=os.getpid)
@@ -32,7 +39,9 @@ class BaoStockPool:
     """At most `size` sessions, made on demand, each lent to one thread at a time by `with pool.session() as s`.
 
     A session older than `ttl_seconds` is replaced before it is lent again. One that lay idle for `idle_seconds` is
-    logged out at the next use of the pool, so that other processes get its slot; `release_idle` does it at once.
+    logged out at the next use of the pool, so that other processes get its slot; `release_idle` does it at once. While
+    another process waits, a session is logged out after `turn_seconds` and the call at hand: nobody waits for a load of
+    hours. `slot_wait_seconds` is how long to wait for other processes, `timeout_seconds` for the threads of this one.
     `connect` returns a logged-in session. A slot may be entered by one thread and left by another.
     """
 
@@ -44,6 +53,8 @@ class BaoStockPool:
         timeout_seconds: float = 30.0,
         ttl_seconds: float = 3600.0,
         idle_seconds: float | None = None,
+        turn_seconds: float = 10.0,
+        slot_wait_seconds: float = 600.0,
         slots: SessionSlots | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +67,8 @@ class BaoStockPool:
         self._timeout_seconds = timeout_seconds
         self._ttl_seconds = ttl_seconds
         self._idle_seconds = idle_seconds
+        self._turn_seconds = turn_seconds
+        self._slot_wait_seconds = slot_wait_seconds
         self._slots = slots
         self._clock = clock
         self._abandoned: list[list[_Seat]] = []
@@ -163,16 +176,41 @@ class BaoStockPool:
             session.close()
         if seat.slot is None:
             with timing_wait():
-                slot = self._slots.take(SOURCE, timeout_seconds=self._timeout_seconds) if self._slots else nullcontext()
-                slot.__enter__()
-            seat.slot = slot
+                seat.slot = self._slot()
+            seat.slot_since = self._clock()
         seat.session = self._connect()
         return seat.session
+
+    def _slot(self) -> AbstractContextManager[object]:
+        """Return a slot that is held, telling the person when others make us wait."""
+        if self._slots is None:
+            return nullcontext()
+        quiet = min(_QUIET_WAIT_SECONDS, self._slot_wait_seconds)
+        slot = self._slots.take(SOURCE, timeout_seconds=quiet)
+        try:
+            slot.__enter__()
+        except SlotsTaken:
+            rest = self._slot_wait_seconds - quiet
+            if not rest:
+                raise
+            _log.warning("source.waiting", source=SOURCE, at_most_seconds=rest)
+            slot = self._slots.take(SOURCE, timeout_seconds=rest)
+            slot.__enter__()
+        return slot
+
+    def _is_turn_over(self, seat: _Seat) -> bool:
+        """Return whether another process waits and this one has had its turn."""
+        if self._slots is None or seat.slot is None or self._clock() - seat.slot_since < self._turn_seconds:
+            return False
+        # Asked once a turn: it is a question to the database.
+        seat.slot_since = self._clock()
+        return self._slots.is_wanted(SOURCE)
 
     def _leave_seat(self, seat: _Seat, *, is_good: bool) -> None:
         if os.getpid() != seat.process:
             self._abandoned.append([seat])
             return
+        is_good = is_good and not self._is_turn_over(seat)
         with self._changed:
             self._in_use -= 1
             is_kept = is_good and not self._is_closed
