@@ -20,7 +20,7 @@ from dagster import (
 )
 
 from stock_assets.assets.market import restricted_codes
-from stock_assets.assets.metadata import preview_metadata
+from stock_assets.assets.metadata import TOLD_BY_DAY, preview_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.storage import coverage, reference, rejects
@@ -30,8 +30,6 @@ from stock_assets.wiring import Installation
 _HALF_PUBLISHED = 0.98
 _WARN_BEFORE_END = timedelta(days=30)
 _NAMED = 20
-# An event a day costs milliseconds: a year of days is worth it, thirty-five are not.
-_TOLD_BY_DAY = 260
 
 
 @asset_check(asset="trading_calendar", description="交易所日历与数据源日历一致 | both calendars agree on every day")
@@ -102,7 +100,7 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
         found, refused = (frame.filter(pl.col("trade_date").is_in(days)) for frame in (found, refused))
         by_day = {
             day: _quality(found.filter(pl.col("trade_date") == day), refused.filter(pl.col("trade_date") == day))
-            for day in days[-_TOLD_BY_DAY:]
+            for day in days[-TOLD_BY_DAY:]
         }
         _tell_each_day(context, "stock_daily_findings", by_day)
         return _quality(found, refused)
@@ -149,7 +147,7 @@ def _tell_each_day(context: AssetCheckExecutionContext, name: str, verdicts: Map
     """Put a verdict on the page of each day of a range: Dagster files the result of a ranged run under no day."""
     if len(verdicts) == 1:
         return
-    for day, verdict in sorted(verdicts.items())[-_TOLD_BY_DAY:]:
+    for day, verdict in sorted(verdicts.items())[-TOLD_BY_DAY:]:
         evaluation = AssetCheckEvaluation(
             asset_key=AssetKey(STOCK_DAILY.name),
             check_name=name,

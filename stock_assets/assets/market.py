@@ -21,7 +21,7 @@ from dagster import (
 from pydantic import Field
 
 from stock_assets.assets.failures import RETRY, plain_failures
-from stock_assets.assets.metadata import day_metadata, ingest_metadata, table_metadata
+from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.codes import parse_code
 from stock_assets.domain.tables import ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, STOCK_DAILY
@@ -143,9 +143,9 @@ def _fail_if_unanswered(context: AssetExecutionContext, report: IngestReport, *,
 
 
 def _tell_days(context: AssetExecutionContext, report: IngestReport, *, keys: set[str]) -> None:
-    """Put on each day's page what is true of that day alone."""
+    """Put on each day's page what is true of that day alone; of a long range on the pages of the newest days."""
     for key in keys:
-        for outcome in report.outcomes:
+        for outcome in sorted(report.outcomes, key=lambda outcome: outcome.day)[-TOLD_BY_DAY:]:
             context.add_asset_metadata(day_metadata(outcome), asset_key=key, partition_key=str(outcome.day))
 
 

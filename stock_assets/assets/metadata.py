@@ -10,6 +10,8 @@ from stock_assets.domain.tables import Table
 from stock_assets.pipeline.refresh import CalendarReport, SecuritiesReport
 from stock_assets.pipeline.report import DayOutcome, IngestReport
 
+# What is told of each day by itself costs milliseconds a day, growing with the range: a year is worth it, 35 are not.
+TOLD_BY_DAY = 260
 _PREVIEW_DAYS = 30
 Metadata = dict[str, Any]
 

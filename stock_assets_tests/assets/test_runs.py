@@ -142,6 +142,7 @@ def test_a_source_that_is_down_fails_the_run_in_one_sentence(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", no_sleep)
+    monkeypatch.setattr("stock_assets.assets.market.RETRY", None)
     far_end.faults = "close:query_daily_history_k_AStock"
     result = run(build_definitions(installation), instance, DAILY, [str(NEXT)])
     assert not result.success
@@ -157,6 +158,7 @@ def test_a_day_that_landed_before_the_source_went_down_counts_as_materialized(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", no_sleep)
+    monkeypatch.setattr("stock_assets.assets.market.RETRY", None)
     far_end.faults = ",".join(f"close:query_daily_history_k_AStock:{number}" for number in range(3, 40))
     result = run(build_definitions(installation), instance, HISTORY, RANGE)
     assert not result.success
