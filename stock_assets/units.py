@@ -22,7 +22,7 @@ Step = Literal["pool_wait", "api", "translate", "judge", "database"]
 Cause = Literal["pool wait", "API", "translation", "database"]
 
 SLOW_SECONDS = 5.0
-"""What counts as slow until `logs.configure_logging` says otherwise."""
+"""What counts as slow until `logs.setup.configure_logging` says otherwise."""
 
 _CAUSES: dict[str, Cause] = {
     "pool_wait_seconds": "pool wait",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import ConfigurationError
-from stock_assets.logs import configure_logging, log_file
+from stock_assets.logs.setup import configure_logging, log_file
 from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar

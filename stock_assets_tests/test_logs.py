@@ -13,8 +13,10 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from stock_assets import logs
 from stock_assets.domain.errors import NotReady
+from stock_assets.logs import setup as logs
+from stock_assets.logs.rotating_file import SharedRotatingFile
+from stock_assets.logs.words import EVENTS, FIELDS
 from stock_assets.units import SLOW_SECONDS, set_slow_seconds, unit
 
 
@@ -153,7 +155,7 @@ def test_a_file_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None:
 
 
 def _write_lines(path: Path, name: str, count: int) -> None:
-    handler = logs.SharedRotatingFile(path, maxBytes=20_000, backupCount=50, encoding="utf-8")
+    handler = SharedRotatingFile(path, maxBytes=20_000, backupCount=50, encoding="utf-8")
     for number in range(count):
         handler.emit(logging.makeLogRecord({"msg": f"{name} {number} {'x' * 80}"}))
     handler.close()
@@ -161,7 +163,7 @@ def _write_lines(path: Path, name: str, count: int) -> None:
 
 def test_the_file_rotates_and_keeps_a_bounded_number(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
-    handler = logs.SharedRotatingFile(file, maxBytes=1000, backupCount=2, encoding="utf-8")
+    handler = SharedRotatingFile(file, maxBytes=1000, backupCount=2, encoding="utf-8")
     for number in range(200):
         handler.emit(logging.makeLogRecord({"msg": f"{number:04} {'x' * 90}"}))
     handler.close()
@@ -173,7 +175,7 @@ def test_the_file_rotates_and_keeps_a_bounded_number(tmp_path: Path) -> None:
 
 def test_a_writer_follows_a_file_that_another_one_has_rotated(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
-    first, second = (logs.SharedRotatingFile(file, maxBytes=1000, backupCount=9, encoding="utf-8") for _ in range(2))
+    first, second = (SharedRotatingFile(file, maxBytes=1000, backupCount=9, encoding="utf-8") for _ in range(2))
     for number in range(12):
         first.emit(logging.makeLogRecord({"msg": f"{number:04} {'x' * 90}"}))
     second.doRollover()
@@ -199,8 +201,8 @@ def test_processes_that_share_the_file_lose_no_line(tmp_path: Path) -> None:
 
 
 def test_every_event_and_field_has_both_languages() -> None:
-    for zh, en in logs.EVENTS.values():
+    for zh, en in EVENTS.values():
         assert re.fullmatch(r"\[.+\] .+", zh)
         assert re.fullmatch(r"\[.+\] .+", en)
         assert not re.search(r"[\u4e00-\u9fff]", en)
-    assert all(zh and en for zh, en in logs.FIELDS.values())
+    assert all(zh and en for zh, en in FIELDS.values())

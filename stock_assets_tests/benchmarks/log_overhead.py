@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from stock_assets.logs import configure_logging
+from stock_assets.logs.setup import configure_logging
 from stock_assets.pipeline.ingest import ingest_days
 from stock_assets.settings import Settings
 from stock_assets.wiring import Installation

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from stock_assets.domain.answers import Answer, Rows
-from stock_assets.logs import configure_logging
+from stock_assets.logs.setup import configure_logging
 from stock_assets.settings import Settings
 from stock_assets.sources.baostock.client import BaoStockClient, connector
 from stock_assets.sources.baostock.pool import BaoStockPool

@@ -35,9 +35,9 @@ KILLS = int(os.environ.get("STOCK_ASSETS_KILLS", "4"))
 # The summer before it has the ex-dates of most stocks.
 TODAY = date(2026, 7, 31)
 FULL_DRILL = 20
-DAYS, STOCKS = 250 if KILLS >= FULL_DRILL else 60, 300
+DAYS, STOCKS = 250 if KILLS >= FULL_DRILL else 40, 300
 # Bars land about thirty days at a time, factors day by day: kills hit before, in and after transactions.
-MOST_REQUESTS_BEFORE_KILL = 70
+MOST_REQUESTS_BEFORE_KILL = 50
 LONGEST_SECONDS = 300.0
 # What a table says, without who wrote it and when.
 CONTENT = {

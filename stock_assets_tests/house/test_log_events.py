@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from stock_assets.logs import EVENTS
+from stock_assets.logs.words import EVENTS
 from stock_assets_tests.house.repository import ROOT
 
 VERBS = {"debug", "info", "warning", "error", "exception"}

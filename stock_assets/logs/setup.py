@@ -8,12 +8,10 @@ Records of Dagster and of libraries, made with Python's own `logging`, take the 
 import io
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -22,70 +20,13 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
 from stock_assets.domain.errors import Language, StockAssetsError
-from stock_assets.units import SLOW_SECONDS, Cause, UnitOfWork, diagnose, set_slow_seconds, unit
-
-__all__ = ["EVENTS", "FIELDS", "Cause", "UnitOfWork", "configure_logging", "diagnose", "log_file", "unit"]
+from stock_assets.logs.rotating_file import SharedRotatingFile
+from stock_assets.logs.words import CAUSES, EVENTS, FIELDS
+from stock_assets.units import SLOW_SECONDS, set_slow_seconds
 
 FILE_BYTES = 20_000_000
 FILES_KEPT = 5
 
-EVENTS: dict[str, tuple[str, str]] = {
-    "job.run": ("[任务] 运行", "[job] run"),
-    "ingest.run": ("[日线同步] 合计", "[daily sync] total"),
-    "ingest.call": ("[日线同步] 请求", "[daily sync] call"),
-    "ingest.judge": ("[日线同步] 质量检查", "[daily sync] judge"),
-    "ingest.land": ("[日线同步] 入库", "[daily sync] land"),
-    "ingest.day": ("[日线同步] 交易日", "[daily sync] trading day"),
-    "ingest.batch": ("[日线同步] 批次", "[daily sync] batch"),
-    "ingest.stock": ("[日线同步] 股票", "[daily sync] stock"),
-    "factors.run": ("[复权因子] 合计", "[adjust factors] total"),
-    "factors.land": ("[复权因子] 入库", "[adjust factors] land"),
-    "fetch": ("[数据源] 取数", "[source] fetch"),
-    "source.waiting": (
-        "[数据源] 其他任务正在使用连接，等待中",
-        "[source] another run uses the connection, waiting",
-    ),
-    "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
-}
-"""What an event is called: `[module] operation` in Chinese and English."""
-
-FIELDS: dict[str, tuple[str, str]] = {
-    "trade_date": ("交易日", "trade date"),
-    "ts_code": ("代码", "code"),
-    "dataset": ("数据集", "dataset"),
-    "source": ("数据源", "source"),
-    "api": ("接口", "api"),
-    "rows": ("行数", "rows"),
-    "rows_expected": ("应有行数", "rows expected"),
-    "rows_rejected": ("拒绝行数", "rows rejected"),
-    "rows_written": ("写入行数", "rows written"),
-    "inserted": ("新增", "inserted"),
-    "updated": ("更新", "updated"),
-    "unchanged": ("未变", "unchanged"),
-    "first": ("起", "first"),
-    "last": ("止", "last"),
-    "days": ("天数", "days"),
-    "days_worked": ("处理天数", "days worked on"),
-    "call": ("请求", "call"),
-    "stocks": ("股票数", "stocks"),
-    "batch": ("批次", "batch"),
-    "requests": ("请求数", "requests"),
-    "verdict": ("结论", "verdict"),
-    "status": ("状态", "status"),
-    "cause": ("慢在", "slow at"),
-    "failure": ("失败", "failure"),
-    "problem": ("原因", "problem"),
-    "at_most_seconds": ("至多", "at most"),
-    "wait_seconds": ("连接池等待", "pool wait"),
-    "pool_wait_seconds": ("连接池等待", "pool wait"),
-    "api_seconds": ("API调用", "API"),
-    "translate_seconds": ("清洗转换", "translation"),
-    "judge_seconds": ("质量检查", "quality"),
-    "database_seconds": ("入库", "database"),
-}
-"""What a field is called on the terminal; a field that is not listed is shown by its own name."""
-
-_CAUSES: dict[str, str] = {"pool wait": "连接池等待", "API": "API调用", "translation": "清洗转换", "database": "入库"}
 _INTERNAL = frozenset({"event", "level", "logger", "timestamp", "exception", "total_seconds"})
 _SECRET_KEY = re.compile(r"token|passw(?:or)?d|secret|api_?key|authorization", re.IGNORECASE)
 _SECRET_PAIR = re.compile(
@@ -169,48 +110,6 @@ class _CurrentStderr:
 
     def flush(self) -> object:
         return sys.stderr.flush()
-
-
-class SharedRotatingFile(RotatingFileHandler):
-    """A log file of bounded size that several processes write to at once.
-
-    Python's own handler renames a file under the other writers, which then go on writing into an old one: here every
-    writer follows the name, and only one of them rotates.
-    """
-
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: ARG002, N802 - the names are Python's
-        """Return whether the file that has the name now is full; Python's own answer would render the line once more."""
-        return self._follow_the_name() >= self.maxBytes
-
-    def doRollover(self) -> None:  # noqa: N802 - the name is Python's
-        """Rotate, unless another process just did."""
-        # Needed once in many megabytes; its import costs more than many lines.
-        import fasteners  # noqa: PLC0415
-
-        with fasteners.InterProcessLock(f"{self.baseFilename}.lock"):
-            if self._follow_the_name() < self.maxBytes:
-                return
-            try:
-                super().doRollover()
-            except OSError:
-                # Windows does not rename a file that another process has open: write on, rotate another time.
-                self._open_again()
-
-    def _follow_the_name(self) -> int:
-        """Return the size of the file that has the name, once it is the one that is open."""
-        try:
-            mine = os.fstat(self.stream.fileno()) if self.stream else None
-            named = Path(self.baseFilename).stat()
-        except (OSError, ValueError):
-            # Gone from under us, or closed by a rotation that failed half way.
-            return self._open_again()
-        return named.st_size if mine and os.path.samestat(mine, named) else self._open_again()
-
-    def _open_again(self) -> int:
-        if self.stream:
-            self.stream.close()
-        self.stream = self._open()
-        return os.fstat(self.stream.fileno()).st_size
 
 
 def _open_file(file: Path | None, finish: Callable[[str], str]) -> str | None:
@@ -366,7 +265,7 @@ def _shown(name: str, value: object, language: Language) -> str:
         case float():
             return f"{value:g}"
         case str() if name == "cause" and language == "zh":
-            return _CAUSES.get(value, value)
+            return CAUSES.get(value, value)
         case list() | tuple() | set() | frozenset():
             return " ".join(str(item) for item in cast("Iterable[object]", value))
         case _:

@@ -1,0 +1,60 @@
+"""What the log's events and fields are called in Chinese and English."""
+
+EVENTS: dict[str, tuple[str, str]] = {
+    "job.run": ("[任务] 运行", "[job] run"),
+    "ingest.run": ("[日线同步] 合计", "[daily sync] total"),
+    "ingest.call": ("[日线同步] 请求", "[daily sync] call"),
+    "ingest.judge": ("[日线同步] 质量检查", "[daily sync] judge"),
+    "ingest.land": ("[日线同步] 入库", "[daily sync] land"),
+    "ingest.day": ("[日线同步] 交易日", "[daily sync] trading day"),
+    "ingest.batch": ("[日线同步] 批次", "[daily sync] batch"),
+    "ingest.stock": ("[日线同步] 股票", "[daily sync] stock"),
+    "factors.run": ("[复权因子] 合计", "[adjust factors] total"),
+    "factors.land": ("[复权因子] 入库", "[adjust factors] land"),
+    "fetch": ("[数据源] 取数", "[source] fetch"),
+    "source.waiting": (
+        "[数据源] 其他任务正在使用连接，等待中",
+        "[source] another run uses the connection, waiting",
+    ),
+    "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
+}
+"""What an event is called: `[module] operation` in Chinese and English."""
+
+FIELDS: dict[str, tuple[str, str]] = {
+    "trade_date": ("交易日", "trade date"),
+    "ts_code": ("代码", "code"),
+    "dataset": ("数据集", "dataset"),
+    "source": ("数据源", "source"),
+    "api": ("接口", "api"),
+    "rows": ("行数", "rows"),
+    "rows_expected": ("应有行数", "rows expected"),
+    "rows_rejected": ("拒绝行数", "rows rejected"),
+    "rows_written": ("写入行数", "rows written"),
+    "inserted": ("新增", "inserted"),
+    "updated": ("更新", "updated"),
+    "unchanged": ("未变", "unchanged"),
+    "first": ("起", "first"),
+    "last": ("止", "last"),
+    "days": ("天数", "days"),
+    "days_worked": ("处理天数", "days worked on"),
+    "call": ("请求", "call"),
+    "stocks": ("股票数", "stocks"),
+    "batch": ("批次", "batch"),
+    "requests": ("请求数", "requests"),
+    "verdict": ("结论", "verdict"),
+    "status": ("状态", "status"),
+    "cause": ("慢在", "slow at"),
+    "failure": ("失败", "failure"),
+    "problem": ("原因", "problem"),
+    "at_most_seconds": ("至多", "at most"),
+    "wait_seconds": ("连接池等待", "pool wait"),
+    "pool_wait_seconds": ("连接池等待", "pool wait"),
+    "api_seconds": ("API调用", "API"),
+    "translate_seconds": ("清洗转换", "translation"),
+    "judge_seconds": ("质量检查", "quality"),
+    "database_seconds": ("入库", "database"),
+}
+"""What a field is called on the terminal; a field that is not listed is shown by its own name."""
+
+CAUSES: dict[str, str] = {"pool wait": "连接池等待", "API": "API调用", "translation": "清洗转换", "database": "入库"}
+"""Why a unit of work was slow, in Chinese."""
