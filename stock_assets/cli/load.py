@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stock_assets.cli.imports import uncollected
 from stock_assets.cli.options import CODES, DAY, sessions_of
 from stock_assets.cli.outcome import end_with, requests_today, tell_days
 from stock_assets.cli.progress import ProgressDisplay
@@ -103,7 +104,8 @@ def run_and_report(
 
 
 def _run(session: Session, job_name: str, days: Sequence[date], ts_codes: Sequence[str]) -> "RunOutcome":
-    from stock_assets.cli.run_here import new_run_id, note_stopped, run_here  # noqa: PLC0415  Dagster costs seconds
+    with uncollected():
+        from stock_assets.cli.run_here import new_run_id, note_stopped, run_here  # noqa: PLC0415  Dagster costs seconds
 
     run_id = new_run_id()
     try:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import click
 
 from stock_assets.cli import exit_codes
+from stock_assets.cli.imports import uncollected
 from stock_assets.cli.session import Session
 from stock_assets.cli.spoken import half, spoken, usage_sentence
 from stock_assets.cli.stopping import is_work_left
@@ -52,7 +53,9 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, name = _COMMANDS[cmd_name][0].partition(":")
-        return spoken(getattr(import_module(f"stock_assets.cli.{module}"), name), _session_of(ctx).language)
+        with uncollected():
+            command = getattr(import_module(f"stock_assets.cli.{module}"), name)
+        return spoken(command, _session_of(ctx).language)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any of them."""

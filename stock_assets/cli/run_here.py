@@ -21,6 +21,7 @@ from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
 from stock_assets.assets.failures import ERROR_CLASS
+from stock_assets.cli.imports import uncollected
 from stock_assets.definitions import build_definitions
 from stock_assets.ops.dagster_home import prepare
 from stock_assets.pipeline.context import Progress
@@ -107,7 +108,8 @@ def _stopping(progress: Progress, stop: threading.Event) -> Progress:
 class _Instance:
     def __init__(self) -> None:
         prepare(os.environ)
-        self.instance = DagsterInstance.get()
+        with uncollected():
+            self.instance = DagsterInstance.get()
         # One connection a storage instead of one for each of a run's hundreds of events.
         self.instance.optimize_for_webserver(
             statement_timeout=_STATEMENT_MILLISECONDS, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MORE_CONNECTIONS
