@@ -8,11 +8,13 @@ from stock_assets.cli.imports import uncollected
 
 
 def test_the_collector_rests_inside_and_works_again_after_an_error() -> None:
-    assert gc.isenabled()
+    states = [gc.isenabled()]
     with pytest.raises(ZeroDivisionError), uncollected():
-        assert not gc.isenabled()
-        raise ZeroDivisionError
-    assert gc.isenabled()
+        states.append(gc.isenabled() / 0)
+    states.append(gc.isenabled())
+    with uncollected():
+        states.append(gc.isenabled())
+    assert states == [True, True, False]
 
 
 def test_a_collector_that_was_off_stays_off() -> None:
