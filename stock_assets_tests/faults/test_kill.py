@@ -1,6 +1,6 @@
 """A history load that is killed, again and again, ends as if nothing had happened.
 
-`STOCK_ASSETS_KILLS` says how often it is killed; from 20 on the load is that of a whole year. The far end lives in the
+`STOCK_ASSETS_TEST_KILLS` says how often it is killed; from 20 on the load is that of a whole year. The far end lives in the
 test's own process and survives.
 """
 
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="process groups and SIGKILL are POSIX"),
 ]
-KILLS = int(os.environ.get("STOCK_ASSETS_KILLS", "4"))
+KILLS = int(os.environ.get("STOCK_ASSETS_TEST_KILLS", "4"))
 # The summer before it has the ex-dates of most stocks.
 TODAY = date(2026, 7, 31)
 FULL_DRILL = 20
