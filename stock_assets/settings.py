@@ -220,8 +220,8 @@ class Settings(BaseSettings):
     baostock_timeout_seconds: float = _knob(
         "BAOSTOCK_TIMEOUT",
         30,
-        "等待 BaoStock 应答或空闲连接的最长秒数",
-        "longest wait for a BaoStock answer or for a free connection, in seconds",
+        "等待 BaoStock 应答或空闲连接的最长秒数；连接被其他进程占用时最多等 20 倍",
+        "longest wait for a BaoStock answer or for a free connection, in seconds; twenty times as long while other processes use it",
         ("0.1 到 600 的秒数", "seconds from 0.1 to 600"),
         least=0.1,
         most=600,

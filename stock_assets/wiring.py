@@ -34,6 +34,8 @@ _BAOSTOCK, _SIMULATED = "baostock", "simulated"
 _DAGSTER_DRIVER = "postgresql+psycopg2"
 # A fixed "today" stands for its evening: every session up to it is published.
 _EVENING = time(22, 0)
+# Other processes let us in between their calls, or when they end.
+_PATIENCE = 20
 
 
 class Installation:
@@ -180,6 +182,7 @@ class Installation:
             ),
             size=settings.baostock_pool_size,
             timeout_seconds=settings.baostock_timeout_seconds,
+            slot_wait_seconds=_PATIENCE * settings.baostock_timeout_seconds,
             ttl_seconds=settings.baostock_session_ttl_seconds,
             slots=self.slots,
         )

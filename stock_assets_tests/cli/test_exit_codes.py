@@ -66,7 +66,7 @@ def test_a_used_up_quota_ends_with_75_and_is_not_exceeded(
 def test_taken_slots_end_with_75(
     new_installation: Callable[..., Installation], far_end: BaoStockServer, call: Call
 ) -> None:
-    installation = new_installation(BAOSTOCK_HOST=far_end.host, BAOSTOCK_PORT=str(far_end.port), BAOSTOCK_TIMEOUT="0.5")
+    installation = new_installation(BAOSTOCK_HOST=far_end.host, BAOSTOCK_PORT=str(far_end.port), BAOSTOCK_TIMEOUT="0.1")
     with installation.slots.take("baostock", timeout_seconds=5):
         said = call("nightly")
     assert said.code == 75

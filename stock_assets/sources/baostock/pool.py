@@ -41,7 +41,7 @@ class BaoStockPool:
     A session older than `ttl_seconds` is replaced before it is lent again. One that lay idle for `idle_seconds` is
     logged out at the next use of the pool, so that other processes get its slot; `release_idle` does it at once. While
     another process waits, a session is logged out after `turn_seconds` and the call at hand: nobody waits for a load of
-    hours. `slot_wait_seconds` is how long to wait for other processes, `timeout_seconds` for the threads of this one.
+    hours. `slot_wait_seconds` is how long to wait for other processes, `timeout_seconds` (its default) for this one's threads.
     `connect` returns a logged-in session. A slot may be entered by one thread and left by another.
     """
 
@@ -54,7 +54,7 @@ class BaoStockPool:
         ttl_seconds: float = 3600.0,
         idle_seconds: float | None = None,
         turn_seconds: float = 10.0,
-        slot_wait_seconds: float = 600.0,
+        slot_wait_seconds: float | None = None,
         slots: SessionSlots | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,7 +68,7 @@ class BaoStockPool:
         self._ttl_seconds = ttl_seconds
         self._idle_seconds = idle_seconds
         self._turn_seconds = turn_seconds
-        self._slot_wait_seconds = slot_wait_seconds
+        self._slot_wait_seconds = timeout_seconds if slot_wait_seconds is None else slot_wait_seconds
         self._slots = slots
         self._clock = clock
         self._abandoned: list[list[_Seat]] = []
