@@ -1,4 +1,4 @@
-"""A history load that is killed, again and again, ends as if nothing had happened.
+"""A history load that is killed again and again, or runs beside another, ends as if nothing had happened.
 
 `STOCK_ASSETS_TEST_KILLS` says how often it is killed; from 20 on the load is that of a whole year. The far end lives in the
 test's own process and survives.
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Installation:
             environ["STOCK_ASSETS_DATABASE_URL"] = self.database_url
         days = self.far_end.days
         span = ["--start", days[0].isoformat(), "--end", days[-1].isoformat()]
-        said = self.home / "said.txt"
+        said = self.home / f"said-{uuid.uuid4().hex}.txt"
         with said.open("wb") as output:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "stock_assets.cli.main", "history", "daily", *span],
@@ -258,3 +259,18 @@ def test_a_load_survives_the_death_of_its_embedded_server(far_end: FarEnd, undis
         server.release()
     finally:
         remove_home(home)
+
+
+def test_two_loads_at_once_take_turns_and_leave_what_one_leaves(
+    new_installation: Callable[[], Installation], far_end: FarEnd, undisturbed: Digests
+) -> None:
+    installation = new_installation()
+    loads = [installation.load(), installation.load()]
+    for load in loads:
+        code, said = load.ends()
+        assert code == 0, said
+    database = opened(installation)
+    assert halves(database, far_end) == []
+    assert digests_of(database) == undisturbed
+    database.close()
+    assert far_end.server.max_open_sessions == 1
