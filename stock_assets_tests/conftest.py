@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from psycopg import sql
 from stock_assets.storage import migrate
 from stock_assets.storage.database import Database
 from stock_assets.storage.embedded import EmbeddedServer
+
+# A shell that starts the tests in the background makes them, and every process that they start, deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEST_DATABASE_URL = "STOCK_ASSETS_TEST_DATABASE_URL"
 
