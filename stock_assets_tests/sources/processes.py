@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from stock_assets.domain.errors import SlotsTaken
+from stock_assets.domain.errors import SlotsTaken, StockAssetsError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -20,8 +20,11 @@ class CountedSlots:
     def __init__(self, limit: int) -> None:
         self.limit, self.taken, self.most = limit, 0, 0
         self.is_waited_for = False
+        self.error: StockAssetsError | None = None
 
     def is_wanted(self, source: str) -> bool:  # noqa: ARG002 - the protocol's signature
+        if self.error is not None:
+            raise self.error
         return self.is_waited_for
 
     @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from stock_assets.domain.errors import SlotsTaken, SourceUnavailable
+from stock_assets.domain.errors import SlotsTaken, SourceUnavailable, StoreUnavailable
 from stock_assets.simulator.baostock_server import BaoStockServer
 from stock_assets.sources.baostock.client import connector
 from stock_assets.sources.baostock.meter import metering
@@ -319,6 +319,20 @@ def test_a_long_load_lets_others_in_between_calls(pool_of: Callable[..., BaoStoc
     with pool.session():
         clock.now = 30.0
     assert slots.taken == 1, "nobody waits"
+
+
+def test_a_store_that_cannot_be_asked_costs_the_session_and_not_the_seat(
+    pool_of: Callable[..., BaoStockPool], clock: Clock
+) -> None:
+    slots = CountedSlots(1)
+    pool = pool_of(slots=slots, turn_seconds=10.0)
+    slots.error = StoreUnavailable(reason="gone")
+    with pool.session():
+        clock.now = 10.0
+    assert (slots.taken, repr(pool)) == (0, "<BaoStockPool 0 in use, 0 idle, cap 1>")
+    slots.error = None
+    with pool.session() as session:
+        assert ask(session) == 10
 
 
 def test_a_wait_for_other_processes_is_told_and_ends(pool_of: Callable[..., BaoStockPool]) -> None:

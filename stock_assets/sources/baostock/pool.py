@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from stock_assets.domain.errors import SlotsTaken
+from stock_assets.domain.errors import SlotsTaken, StockAssetsError
 from stock_assets.sources.baostock.frames import SOURCE
 from stock_assets.sources.baostock.meter import timing_wait
 from stock_assets.sources.baostock.session import BaoStockSession
@@ -204,7 +204,11 @@ class BaoStockPool:
             return False
         # Asked once a turn: it is a question to the database.
         seat.slot_since = self._clock()
-        return self._slots.is_wanted(SOURCE)
+        try:
+            return self._slots.is_wanted(SOURCE)
+        except StockAssetsError:
+            # The store cannot be asked, and with its connection the slot is gone.
+            return True
 
     def _leave_seat(self, seat: _Seat, *, is_good: bool) -> None:
         if os.getpid() != seat.process:
