@@ -4,6 +4,7 @@ The bars must agree: if more stocks opened below their last close than factors c
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -183,10 +184,11 @@ class _Load:
             breaks_in_a_row=context.breaks_in_a_row,
             source=context.source.name,
         )
-        for done, (call, answer) in enumerate(paired, start=1):
-            self.report.add_cost(answer.cost)
-            yield call, answer
-            context.progress(done=done, total=len(calls), rows=self.report.rows_written, label=call.label)
+        with closing(paired):
+            for done, (call, answer) in enumerate(paired, start=1):
+                self.report.add_cost(answer.cost)
+                yield call, answer
+                context.progress(done=done, total=len(calls), rows=self.report.rows_written, label=call.label)
 
     def _make(self, call: FactorCall) -> Answer:
         if call.ts_code is None:

@@ -5,8 +5,9 @@ slots) ends the fetching: what is left unasked stays a gap for the next run.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from typing import TypeVar
 
@@ -27,23 +28,26 @@ class SourceDown(Exception):
 
 def answers_in_order(
     calls: Sequence[T], make: Callable[[T], Answer], *, concurrency: int, breaks_in_a_row: int, source: str
-) -> Iterator[tuple[T, Answer]]:
+) -> Generator[tuple[T, Answer]]:
     """Yield each call with its answer, in order; one call beyond `concurrency` is fetched ahead.
+
+    Close it when it is left early: its end waits for the calls under way, so that none outlives whoever asked.
 
     Errors: `SourceDown` after the answer that shows that going on is useless was yielded.
     """
     broken = 0
-    for call, answer in _ahead(calls, make, concurrency):
-        yield call, answer
-        error = error_of(answer, source=source, api=str(call))
-        if isinstance(answer, Refused) and isinstance(answer.error, _ENDS_EVERYTHING):
-            raise SourceDown(answer.error)
-        broken = broken + 1 if isinstance(answer, Broken) else 0
-        if error is not None and broken >= breaks_in_a_row:
-            raise SourceDown(error)
+    with closing(_ahead(calls, make, concurrency)) as ahead:
+        for call, answer in ahead:
+            yield call, answer
+            error = error_of(answer, source=source, api=str(call))
+            if isinstance(answer, Refused) and isinstance(answer.error, _ENDS_EVERYTHING):
+                raise SourceDown(answer.error)
+            broken = broken + 1 if isinstance(answer, Broken) else 0
+            if error is not None and broken >= breaks_in_a_row:
+                raise SourceDown(error)
 
 
-def _ahead(calls: Sequence[T], make: Callable[[T], Answer], concurrency: int) -> Iterator[tuple[T, Answer]]:
+def _ahead(calls: Sequence[T], make: Callable[[T], Answer], concurrency: int) -> Generator[tuple[T, Answer]]:
     rest = iter(calls)
     with ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="fetch") as workers:
         waiting: deque[tuple[T, Future[Answer]]] = deque(

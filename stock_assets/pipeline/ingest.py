@@ -7,6 +7,7 @@ run that was killed goes on where its last transaction ended.
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
@@ -181,11 +182,12 @@ class _Ingest:
             source=context.source.name,
         )  # fmt: skip
         batch = _Batch(context.batch_size, len(calls))
-        for done, (call, answer) in enumerate(paired, start=1):
-            self.report.add_cost(answer.cost)
-            yield call, answer
-            batch.count(done, answer)
-            context.progress(done=done, total=len(calls), rows=self.report.rows_written, label=_label(call))
+        with closing(paired):
+            for done, (call, answer) in enumerate(paired, start=1):
+                self.report.add_cost(answer.cost)
+                yield call, answer
+                batch.count(done, answer)
+                context.progress(done=done, total=len(calls), rows=self.report.rows_written, label=_label(call))
 
     def _make(self, call: Call) -> Answer:
         source = self.context.source
