@@ -24,6 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEST_DATABASE_URL = "STOCK_ASSETS_TEST_DATABASE_URL"
+TEST_TIMESCALE_URL = "STOCK_ASSETS_TEST_TIMESCALE_URL"
 
 
 class Server(Protocol):
@@ -36,7 +37,7 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExternalServer:
-    """The server that `STOCK_ASSETS_TEST_DATABASE_URL` names."""
+    """A server that the environment names."""
 
     address: str
 
@@ -101,6 +102,42 @@ def database_url(server: Server, migrated_template: str) -> Iterator[str]:
 def database(database_url: str) -> Iterator[Database]:
     """A migrated database of this test alone."""
     database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def timescale_server() -> Server:
+    """The server with TimescaleDB that `STOCK_ASSETS_TEST_TIMESCALE_URL` names; without it the test is skipped."""
+    address = os.environ.get(TEST_TIMESCALE_URL)
+    if not address:
+        pytest.skip(f"NO TIMESCALEDB: {TEST_TIMESCALE_URL} is not set")
+    return ExternalServer(address)
+
+
+@pytest.fixture
+def timescale_url(timescale_server: Server) -> Iterator[str]:
+    """The address of a migrated database of this test alone in which TimescaleDB is there."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = Database(timescale_server.url("postgres"))
+    with admin.dedicated() as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        database = Database(timescale_server.url(name))
+        with database.dedicated() as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        migrate.upgrade(database)
+        database.close()
+        yield timescale_server.url(name)
+    finally:
+        with admin.dedicated() as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def timescale_database(timescale_url: str) -> Iterator[Database]:
+    """A migrated database of this test alone in which TimescaleDB is there."""
+    database = Database(timescale_url)
     yield database
     database.close()
 
