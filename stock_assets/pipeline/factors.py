@@ -152,7 +152,8 @@ class _Load:
         rows = judged.accepted.drop("raw_row").with_columns(
             pl.lit(context.source.name).alias("source"), stamp(now).alias("updated_at")
         )
-        self.report.add_counts(bulk_load.merge(conn, ADJUST_FACTOR, ADJUST_FACTOR.conform(rows)))
+        factors = ADJUST_FACTOR.conform(rows)
+        self.report.add_counts(bulk_load.load(conn, ADJUST_FACTOR, factors, run_id=context.run_id))
         filed = pl.when(pl.col("trade_date").is_in(days)).then(pl.col("trade_date")).otherwise(pl.lit(days[0]))
         refused = judged.rejected.with_columns(filed.alias("day"), row_texts(answer, judged.rejected["raw_row"]))
         rejects.save_rejected(conn, _DATASET, days, rejected_rows(context, _DATASET, refused, now))

@@ -113,7 +113,8 @@ def _land(
     rows = part.accepted.drop("raw_row").with_columns(
         pl.lit(context.source.name).alias("source"), stamp(now).alias("updated_at")
     )
-    counts = bulk_load.merge(conn, STOCK_DAILY, STOCK_DAILY.conform(rows))
+    is_new = landing.ts_codes is None and not ledger.statuses(conn, _DATASET, days)
+    counts = bulk_load.load(conn, STOCK_DAILY, STOCK_DAILY.conform(rows), is_new=is_new, run_id=context.run_id)
     rejects.save_rejected(
         conn, _DATASET, days, rejected_rows(context, _DATASET, part.rejected, now), ts_codes=landing.ts_codes
     )

@@ -1,4 +1,4 @@
-"""Read daily bars and adjustment factors. They are written by `bulk_load.merge`; adjusting prices does not belong here."""
+"""Read daily bars and adjustment factors. They are written by `bulk_load.load`; adjusting prices does not belong here."""
 
 from collections.abc import Sequence
 from datetime import date

@@ -1,7 +1,7 @@
 """Bring a frame into its table so that only what really changed is written.
 
-A frame goes by COPY into a temporary table beside its target; then rows that differ are updated and missing ones
-inserted. Loading the same data again writes nothing at all.
+New rows go by COPY straight into their table. The rest goes by COPY into a temporary table beside it; then rows that
+differ are updated and missing ones inserted. Loading the same data again writes nothing at all.
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,19 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
+import structlog
 from psycopg import sql
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from stock_assets.domain.errors import DataRefused
 from stock_assets.domain.tables import Table
-from stock_assets.storage.copy_frames import copy_in, driver, refusals
+from stock_assets.storage.copy_frames import RowsExist, copy_in, driver, refusals
 from stock_assets.storage.schema import table_of
 
+_log = structlog.get_logger(__name__)
+# The triggers that keep old versions read it, and forget it with the transaction.
+_RUN_ID = sa.text("SELECT set_config('stock_assets.run_id', :run_id, true)")
 # Each further pass is needed only when another writer committed the same new keys in between.
 _PASSES = 5
 
@@ -41,30 +45,41 @@ class Counts:
         return Counts(self.inserted + other.inserted, self.updated + other.updated, self.unchanged + other.unchanged)
 
 
-def merge(
+def load(  # noqa: PLR0913  (each has its default)
     conn: Connection,
     table: Table,
     frame: pl.DataFrame,
     *,
+    is_new: bool = False,
+    run_id: str | None = None,
     ignore: tuple[str, ...] = ("updated_at",),
-    known_new: bool = False,
 ) -> Counts:
     """Make `table` hold the rows of `frame`, a conformed frame; rows of other keys are left alone.
 
     A row whose difference lies only in `ignore` counts as unchanged; when a row is updated, these columns are written
-    too. `known_new` skips every comparison: the caller promises that no key of the frame is there yet.
+    too. `is_new` says that no key of the frame is there yet, which is faster; where it proves wrong, the rows are
+    compared after all. Old versions of a versioned table's rows are kept under `run_id`.
 
-    Errors: `DataRefused` when the database's own rules are broken, `RowsExist` when `known_new` was wrong. The
-    transaction is lost after both.
+    Errors: `DataRefused` when the database's own rules are broken; the transaction is lost then.
     """
     if frame.is_empty():
         return Counts()
     with refusals(table.name):
-        if known_new:
-            copy_in(conn, table.name, frame.select(table.names).sort(table.key))
+        if is_new and _append(conn, table, frame):
             return Counts(inserted=frame.height)
         stage(conn, table, frame)
+        conn.execute(_RUN_ID, {"run_id": run_id or ""})
         return merge_staged(conn, table, frame.height, ignore)
+
+
+def _append(conn: Connection, table: Table, frame: pl.DataFrame) -> bool:
+    try:
+        with refusals(table.name), conn.begin_nested():
+            copy_in(conn, table.name, frame.select(table.names).sort(table.key))
+    except RowsExist as error:
+        _log.info("load.not_new", table=table.name, rows=frame.height, reason=str(error))
+        return False
+    return True
 
 
 def stage(conn: Connection, table: Table, frame: pl.DataFrame) -> sa.Table:
@@ -107,7 +122,7 @@ def differ(one: sa.FromClause, other: sa.FromClause, names: list[str]) -> sa.Col
 
 
 def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str, ...]) -> Counts:
-    """Do what `merge` does with the `height` rows that `stage` has put beside the table."""
+    """Do what `load` does with the `height` rows that `stage` has put beside the table."""
     target, staged = table_of(table.name), staged_table(table.name)
     content = [name for name in table.names if name not in table.key]
     stale = sa.and_(

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from stock_assets.domain.tables import Table
 from stock_assets.storage.bulk_load import Counts, differ, stage
-from stock_assets.storage.copy_frames import refusals
+from stock_assets.storage.copy_frames import copy_in, refusals
 from stock_assets.storage.schema import table_of
 
 _OURS = ("fetched_at", "run_id")
@@ -24,7 +24,8 @@ def save_answer(
     """Append the rows of an answer that say something new; `frame` has the source's columns, all text.
 
     Counted as inserted: rows whose key was never answered before; as updated: new versions of known ones.
-    Versions of a key are in the order in which they were saved, even when the clock stands still or goes back.
+    Versions of a key are in the order in which they were saved, even when the clock stands still or goes back. Whoever
+    saves holds the days against other writers (`ledger.lock_days`).
 
     Errors: `DataRefused` when the frame breaks the table's contract.
     """
@@ -32,10 +33,19 @@ def save_answer(
     frame = table.conform(frame.with_columns(ours, pl.lit(run_id, dtype=pl.String()).alias("run_id")))
     if frame.is_empty():
         return Counts()
-    staged = stage(conn, table, frame)
     with refusals(table.name):
-        new, versions = conn.execute(_append(table, staged)).one()
+        if _is_first_answer(conn, table, frame):
+            copy_in(conn, table.name, frame.sort(table.key))
+            return Counts(inserted=frame.height)
+        new, versions = conn.execute(_append(table, stage(conn, table, frame))).one()
     return Counts(new, versions, frame.height - new - versions)
+
+
+def _is_first_answer(conn: Connection, table: Table, frame: pl.DataFrame) -> bool:
+    """Return whether no row of these days was ever answered: then there is nothing to compare with."""
+    day = table_of(table.name).c[table.indexes[0][0]]
+    days = sa.literal(frame[day.name].unique().to_list(), sa.ARRAY(sa.Text))
+    return not conn.scalar(sa.select(sa.exists().where(day == sa.any_(days))))
 
 
 def _append(table: Table, staged: sa.Table) -> sa.Select[int, int]:

@@ -9,14 +9,14 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from stock_assets.domain.tables import SECURITY, TRADING_DAY, Table
-from stock_assets.storage.bulk_load import Counts, merge
+from stock_assets.storage.bulk_load import Counts, load
 from stock_assets.storage.copy_frames import columns_of, copy_out
 from stock_assets.storage.schema import table_of
 
 
 def save_trading_days(conn: Connection, frame: pl.DataFrame) -> Counts:
     """Make the calendar hold these days."""
-    return merge(conn, TRADING_DAY, frame)
+    return load(conn, TRADING_DAY, frame)
 
 
 def read_trading_days(conn: Connection) -> pl.DataFrame:
@@ -44,7 +44,7 @@ def calendar_state(conn: Connection) -> CalendarState:
 
 def save_securities(conn: Connection, frame: pl.DataFrame) -> Counts:
     """Make the list hold these securities; one that vanished from the source stays as it was."""
-    return merge(conn, SECURITY, frame)
+    return load(conn, SECURITY, frame)
 
 
 def read_securities(conn: Connection) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from stock_assets.storage.bars import (
     read_bars,
     read_factors,
 )
-from stock_assets.storage.bulk_load import merge
+from stock_assets.storage.bulk_load import load
 from stock_assets.storage.database import Database
 from stock_assets.storage.reference import (
     read_securities,
@@ -45,7 +45,7 @@ def filled(database: Database) -> Database:
     with database.begin() as conn:
         codes = [f"{number:06d}.SZ" for number in range(1, 7)] + ["600000.SH"]
         save_securities(conn, securities([security(code, LISTED) for code in codes]))
-        merge(conn, STOCK_DAILY, pl.concat(frames))
+        load(conn, STOCK_DAILY, pl.concat(frames))
     return database
 
 
@@ -88,7 +88,7 @@ def test_before_the_first_bar_there_is_no_previous_close(database: Database) -> 
 
 def test_a_code_that_no_list_knows_has_a_previous_close_when_it_traded_last_session(database: Database) -> None:
     with database.begin() as conn:
-        merge(conn, STOCK_DAILY, bars(["000009.SZ"], DAYS[:1]))
+        load(conn, STOCK_DAILY, bars(["000009.SZ"], DAYS[:1]))
         assert previous_closes(conn, DAYS[1]).rows() == [("000009.SZ", 10.5, DAYS[0])]
 
 
@@ -101,7 +101,7 @@ def test_factors_are_read_by_code_and_ex_date(database: Database) -> None:
     ]
     frame = frame_of(ADJUST_FACTOR, rows)
     with database.begin() as conn:
-        merge(conn, ADJUST_FACTOR, frame.reverse())
+        load(conn, ADJUST_FACTOR, frame.reverse())
         assert_frame_equal(read_factors(conn, None), frame)
         assert_frame_equal(read_factors(conn, ["600000.SH"], DAYS[1], DAYS[2]), frame[5:7])
         assert read_factors(conn, None, start=DAYS[3])["back_adjust_factor"].to_list() == [4.0, 4.0]

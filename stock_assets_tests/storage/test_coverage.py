@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stock_assets.domain.tables import STOCK_DAILY, TABLES
 from stock_assets.storage import coverage
-from stock_assets.storage.bulk_load import merge
+from stock_assets.storage.bulk_load import load
 from stock_assets.storage.coverage import day_counts, expected_codes, missing_bars, store_summary
 from stock_assets.storage.database import Database
 from stock_assets.storage.ledger import write_entry
@@ -49,7 +49,7 @@ def market(database: Database) -> Database:
 def _fill(database: Database) -> None:
     frames = [bars(["000001.SZ"], DAYS), bars(["000002.SZ"], DAYS[1:]), bars(["000003.SZ"], DAYS[:3])]
     with database.begin() as conn:
-        merge(conn, STOCK_DAILY, pl.concat(frames))
+        load(conn, STOCK_DAILY, pl.concat(frames))
 
 
 def _missing(database: Database, **options: object) -> list[tuple[str, date]]:
@@ -84,7 +84,7 @@ def test_a_bar_that_was_not_expected_does_not_hide_one_that_is_missing(market: D
     _fill(market)
     with market.begin() as conn:
         conn.exec_driver_sql(f"DELETE FROM stock_daily WHERE ts_code = '000001.SZ' AND trade_date = '{DAYS[3]}'")  # noqa: S608
-        merge(conn, STOCK_DAILY, bars(["000003.SZ", "920001.BJ", "600999.SH"], [DAYS[3]]))
+        load(conn, STOCK_DAILY, bars(["000003.SZ", "920001.BJ", "600999.SH"], [DAYS[3]]))
     assert _missing(market) == [("000001.SZ", DAYS[3])]
 
 
@@ -100,8 +100,8 @@ def test_a_day_is_expected_from_listing_until_the_day_before_delisting(market: D
 def test_a_day_is_told_by_what_should_be_there_what_is_and_what_the_ledger_says(market: Database) -> None:
     _fill(market)
     with market.begin() as conn:
-        merge(conn, STOCK_DAILY, bars(["000001.SZ"], [DAYS[1]], is_suspended=True))
-        merge(conn, STOCK_DAILY, bars(["920001.BJ"], [DAYS[1]]))
+        load(conn, STOCK_DAILY, bars(["000001.SZ"], [DAYS[1]], is_suspended=True))
+        load(conn, STOCK_DAILY, bars(["920001.BJ"], [DAYS[1]]))
         save_rejected(conn, "stock_daily", DAYS, rejected("a", "b", day=DAYS[1]))
         save_rejected(conn, "stock_daily", DAYS, rejected("b", day=DAYS[1]))
         write_entry(conn, entry(trade_date=DAYS[1], rows_expected=3, rows_present=3))
@@ -153,7 +153,7 @@ def test_what_is_missing_is_what_was_expected_less_what_is_there(
         save_trading_days(conn, trading_days(open_days))
         save_trading_days(conn, trading_days(set(DAYS) - open_days, is_open=False))
         save_securities(conn, securities([security(code, first, end) for code, (first, end) in listings.items()]))
-        merge(conn, STOCK_DAILY, pl.concat([STOCK_DAILY.empty(), *(bars([code], [day]) for code, day in stored)]))
+        load(conn, STOCK_DAILY, pl.concat([STOCK_DAILY.empty(), *(bars([code], [day]) for code, day in stored)]))
         found = missing_bars(conn, DAYS[0], DAYS[-1])
         counts = {row[0]: row[1:4] for row in day_counts(conn, DAYS[0], DAYS[-1]).rows()}
         codes = {(code, day) for day in DAYS for code in expected_codes(conn, day)}

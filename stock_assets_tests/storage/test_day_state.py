@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from stock_assets.domain.tables import STOCK_DAILY
-from stock_assets.storage.bulk_load import merge
+from stock_assets.storage.bulk_load import load
 from stock_assets.storage.database import Database
 from stock_assets.storage.day_state import DayState, day_states, ex_day_signs
 from stock_assets.storage.reference import save_securities
@@ -18,7 +18,7 @@ BEFORE = date(2026, 11, 19)
 def state(database: Database, frame: pl.DataFrame) -> DayState:
     """Return the state of the day after a load, and take the load back."""
     with database.begin() as conn:
-        merge(conn, STOCK_DAILY, frame)
+        load(conn, STOCK_DAILY, frame)
         found = day_states(conn, [DAY])[DAY]
         conn.rollback()
     return found
@@ -71,8 +71,8 @@ def test_the_digest_changes_with_every_value(database: Database, change: dict[st
 
 def test_a_stock_that_opens_below_its_last_close_is_a_sign_of_an_ex_day(database: Database) -> None:
     with database.begin() as conn:
-        merge(conn, STOCK_DAILY, bars(["600000.SH", "600001.SH", "600002.SH"], [BEFORE]))
-        merge(conn, STOCK_DAILY, bars(["600000.SH"], [DAY], pre_close=10.5))
-        merge(conn, STOCK_DAILY, bars(["600001.SH"], [DAY], pre_close=10.3))
-        merge(conn, STOCK_DAILY, bars(["600002.SH"], [DAY], pre_close=10.6))
+        load(conn, STOCK_DAILY, bars(["600000.SH", "600001.SH", "600002.SH"], [BEFORE]))
+        load(conn, STOCK_DAILY, bars(["600000.SH"], [DAY], pre_close=10.5))
+        load(conn, STOCK_DAILY, bars(["600001.SH"], [DAY], pre_close=10.3))
+        load(conn, STOCK_DAILY, bars(["600002.SH"], [DAY], pre_close=10.6))
         assert ex_day_signs(conn, DAY, BEFORE) == 1
