@@ -116,12 +116,19 @@ class Database:
     def connect(self) -> psycopg.Connection:
         """Return a new autocommit connection outside the pool; the caller closes it."""
         with self.border():
-            address = self._url.translate_connect_args(username="user", database="dbname")
-            # A parameter that an address repeats, such as `host`, is a list to libpq.
-            query = {
-                name: value if isinstance(value, str) else ",".join(value) for name, value in self._url.query.items()
-            }
-            return psycopg.connect(make_conninfo("", **address, **{**query, **self._arguments}), autocommit=True)
+            return psycopg.connect(self.conninfo(), autocommit=True)
+
+    def conninfo(self, settings: str = "") -> str:
+        """Return the address as libpq reads it, with the session's settings and `settings` (`-c name=value`) after them.
+
+        It holds the password: for drivers, never for people.
+        """
+        address = self._url.translate_connect_args(username="user", database="dbname")
+        # A parameter that an address repeats, such as `host`, is a list to libpq.
+        query = {name: value if isinstance(value, str) else ",".join(value) for name, value in self._url.query.items()}
+        arguments = {**query, **self._arguments}
+        arguments["options"] = f"{arguments['options']} {settings}".strip()
+        return make_conninfo("", **address, **arguments)
 
     def driver(self, connection: sa.Connection) -> psycopg.Connection:
         """Return the psycopg connection underneath, for COPY; it shares the transaction."""
@@ -145,7 +152,10 @@ class Database:
 
     def _reason(self, error: Exception) -> str:
         cause = error.orig if isinstance(error, exc.DBAPIError) else error
-        text = " ".join(str(cause).split())
+        return self.masked(" ".join(str(cause).split()))
+
+    def masked(self, text: str) -> str:
+        """Return `text` without the password."""
         password = self._url.password
         return text.replace(str(password), "***") if password else text
 
@@ -200,5 +210,9 @@ def _sqlstate(error: Exception) -> str | None:
 
 
 def _is_lost(error: Exception) -> bool:
-    state = _sqlstate(error)
-    return state is None or state.startswith(_LOST)
+    return is_lost(_sqlstate(error))
+
+
+def is_lost(sqlstate: str | None) -> bool:
+    """Return whether an error of this SQLSTATE, or one that comes without, says that the connection cannot be used."""
+    return sqlstate is None or sqlstate.startswith(_LOST)
