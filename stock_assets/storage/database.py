@@ -14,15 +14,16 @@ from typing import TypeVar, cast
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, exc
 
 from stock_assets.domain.errors import ConfigurationError, StoreUnavailable
 
 # `Connection` is what `begin` and `read` give: the floors above name it without knowing where it comes from.
-__all__ = ["Connection", "Database", "ensure_database"]
+__all__ = ["APPLICATION", "Connection", "Database", "ensure_database"]
 
 Result = TypeVar("Result")
+APPLICATION = "stock_assets"
 _CONNECT_SECONDS = 10
 # Classes and codes of SQLSTATE that mean "not this statement's fault": connection lost, server going down or coming up,
 # too many connections.
@@ -43,12 +44,16 @@ class Database:
         pool_size: int = 10,
         max_overflow: int = 20,
         pool_timeout_seconds: float = 30.0,
-        application_name: str = "stock_assets",
+        application_name: str | None = None,
         schema: str = "public",
     ) -> None:
         self._url = _read_url(url)
         self.schema = schema
-        self._arguments = _connect_arguments(self._url, application_name, schema)
+        # With its process number a session can be told from another one's in the server's log and in `pg_stat_activity`.
+        name = application_name or f"{APPLICATION} {os.getpid()}"
+        self._arguments = _connect_arguments(self._url, name, schema)
+        self._most = pool_size + max_overflow
+        self._pool_timeout_seconds = pool_timeout_seconds
         self._engine = sa.create_engine(
             self._url,
             pool_size=pool_size,
@@ -63,6 +68,11 @@ class Database:
     def __repr__(self) -> str:
         """Return the address with its password masked."""
         return f"Database({self._url.render_as_string(hide_password=True)!r})"
+
+    @property
+    def name(self) -> str:
+        """Return the name of the database."""
+        return self._url.database or ""
 
     @property
     def engine(self) -> sa.Engine:
@@ -130,6 +140,20 @@ class Database:
         arguments["options"] = f"{arguments['options']} {settings}".strip()
         return make_conninfo("", **address, **arguments)
 
+    def for_program(self) -> tuple[str, dict[str, str]]:
+        """Return how one of PostgreSQL's own programs connects: a connection string, and the environment it needs.
+
+        The string shows in the list of processes and therefore holds no password; the environment does.
+        """
+        parameters = conninfo_to_dict(self.conninfo())
+        password = parameters.pop("password", None)
+        parameters.pop("sslpassword", None)
+        return make_conninfo("", **parameters), {} if password is None else {"PGPASSWORD": str(password)}
+
+    def beside(self, name: str) -> "Database":
+        """Return the database `name` on the same server."""
+        return Database(self._url.set(database=name).render_as_string(hide_password=False), schema=self.schema)
+
     def driver(self, connection: sa.Connection) -> psycopg.Connection:
         """Return the psycopg connection underneath, for COPY; it shares the transaction."""
         return cast("psycopg.Connection", connection.connection.driver_connection)
@@ -144,7 +168,10 @@ class Database:
         try:
             yield
         except exc.TimeoutError as error:
-            raise StoreUnavailable(reason="all connections of this process are in use") from error
+            raise StoreUnavailable(
+                reason=f"all {self._most} connections of this process were in use for {self._pool_timeout_seconds:g} s; "
+                "raise DB_POOL_SIZE or DB_MAX_OVERFLOW"
+            ) from error
         except (exc.OperationalError, exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
             if not _is_lost(error):
                 raise

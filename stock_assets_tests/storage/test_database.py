@@ -7,6 +7,7 @@ import threading
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import exc
 
 from stock_assets.domain.errors import ConfigurationError, StoreUnavailable
@@ -121,9 +122,27 @@ def test_connections_that_died_while_idle_are_replaced_unnoticed(table: Database
 
 def test_a_full_pool_is_store_unavailable_after_its_time(database_url: str) -> None:
     database = Database(database_url, pool_size=1, max_overflow=0, pool_timeout_seconds=0.05)
-    with database.begin(), pytest.raises(StoreUnavailable, match="in use"), database.begin():
+    with (
+        database.begin(),
+        pytest.raises(StoreUnavailable, match=r"all 1 connections .* raise DB_POOL_SIZE"),
+        database.begin(),
+    ):
         pass
     database.close()
+
+
+def test_a_session_names_its_process(database: Database) -> None:
+    with database.dedicated() as connection:
+        row = connection.execute("SELECT current_setting('application_name')").fetchone()
+    assert row == (f"stock_assets {os.getpid()}",)
+
+
+def test_a_program_is_given_the_password_where_other_users_cannot_see_it() -> None:
+    database = Database("postgresql://keeper:hunter2@127.0.0.1:6543/sha res?sslmode=disable&sslpassword=hunter2")
+    address, environment = database.for_program()
+    assert "hunter2" not in address
+    assert environment == {"PGPASSWORD": "hunter2"}
+    assert conninfo_to_dict(address)["dbname"] == "sha res"
 
 
 def test_our_own_mistakes_pass_as_they_are(table: Database) -> None:
