@@ -44,7 +44,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table's contract. `surrogate` tables get an `id` from the database and `key` is then a unique rule."""
+    """A table's contract. `surrogate` tables get an `id` from the database and `key` is then a unique rule.
+
+    Of `versioned` tables the database keeps every row that is replaced or deleted, in the table `history` describes.
+    """
 
     name: str
     zh: str
@@ -53,6 +56,7 @@ class Table:
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     surrogate: bool = False
+    versioned: bool = False
 
     @property
     def comment(self) -> str:
@@ -115,6 +119,11 @@ _SOURCE = Column("source", "text", "数据来源", "who said it")
 _RUN_ID = Column("run_id", "text", "写入该行的运行编号", "run that wrote the row", nullable=True)
 _UPDATED_AT = Column("updated_at", "timestamp", "最近一次内容变化的时间", "when the content last changed")
 _FETCHED_AT = Column("fetched_at", "timestamp", "首次收到该应答的时间", "when this answer was first received")
+_VALIDITY = (
+    Column("valid_from", "timestamp", "自此刻起存储中是这些值", "from then on the store held these values"),
+    Column("valid_to", "timestamp", "到此刻被替换或删除", "until then, when they were replaced or deleted"),
+    Column("run_id", "text", "替换它的运行编号", "run that replaced the row", nullable=True),
+)
 
 
 def _price(name: str, zh: str, en: str, *, nullable: bool = True) -> Column:
@@ -272,7 +281,24 @@ ADJUST_FACTOR = Table(
     ),
     ("ts_code", "ex_date"),
     indexes=(("ex_date", "ts_code"),),
+    versioned=True,
 )
+
+
+def _history(table: Table) -> Table:
+    columns = (*(column for column in table.columns if column is not _UPDATED_AT), *_VALIDITY)
+    return Table(
+        f"{table.name}_history",
+        f"{table.name} 中被更正或删除的旧行，由数据库自动保存",
+        f"Rows of {table.name} as they were before a correction or deletion, kept by the database itself",
+        columns,
+        (*table.key, "valid_from"),
+        table.indexes,
+    )
+
+
+STOCK_DAILY_HISTORY = _history(STOCK_DAILY)
+ADJUST_FACTOR_HISTORY = _history(ADJUST_FACTOR)
 
 LOAD_LEDGER = Table(
     "load_ledger",
@@ -368,7 +394,9 @@ TABLES: tuple[Table, ...] = (
     RAW_BAOSTOCK_DAILY,
     RAW_BAOSTOCK_ADJUST_FACTOR,
     STOCK_DAILY,
+    STOCK_DAILY_HISTORY,
     ADJUST_FACTOR,
+    ADJUST_FACTOR_HISTORY,
     LOAD_LEDGER,
     REJECTED_ROW,
     QUALITY_FINDING,

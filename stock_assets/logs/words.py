@@ -16,6 +16,8 @@ EVENTS: dict[str, tuple[str, str]] = {
         "[数据源] 其他任务正在使用连接，等待中",
         "[source] another run uses the connection, waiting",
     ),
+    "copy.fallback": ("[存储] COPY 失败，改用 INSERT", "[store] COPY failed, the rows go in by INSERT"),
+    "load.not_new": ("[存储] 部分行已存在，改为比对", "[store] some rows are there already, comparing"),
     "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
 }
 """What an event is called: `[module] operation` in Chinese and English."""
@@ -26,6 +28,8 @@ FIELDS: dict[str, tuple[str, str]] = {
     "dataset": ("数据集", "dataset"),
     "source": ("数据源", "source"),
     "api": ("接口", "api"),
+    "table": ("表", "table"),
+    "reason": ("原因", "reason"),
     "rows": ("行数", "rows"),
     "rows_expected": ("应有行数", "rows expected"),
     "rows_rejected": ("拒绝行数", "rows rejected"),

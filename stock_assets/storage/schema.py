@@ -57,6 +57,8 @@ _RULES: dict[str, dict[str, str]] = {
         "ts_code_form": _CODE_FORM,
         "back_adjust_factor_positive": "back_adjust_factor > 0",
     },
+    "stock_daily_history": {"valid_from_before_to": "valid_from < valid_to"},
+    "adjust_factor_history": {"valid_from_before_to": "valid_from < valid_to"},
     "load_ledger": {
         "empty_has_no_rows": "status <> 'empty' OR rows_present = 0",
         "complete_misses_no_row": "status <> 'complete' OR rows_present >= rows_expected",
