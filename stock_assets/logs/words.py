@@ -18,6 +18,10 @@ EVENTS: dict[str, tuple[str, str]] = {
     ),
     "copy.fallback": ("[存储] COPY 失败，改用 INSERT", "[store] COPY failed, the rows go in by INSERT"),
     "load.not_new": ("[存储] 部分行已存在，改为比对", "[store] some rows are there already, comparing"),
+    "layout.no_timescale": (
+        "[存储] 无法启用 TimescaleDB，改用原生分区",
+        "[store] no TimescaleDB, native partitions instead",
+    ),
     "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
 }
 """What an event is called: `[module] operation` in Chinese and English."""

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from stock_assets.domain.errors import DataRefused
 from stock_assets.domain.tables import Table
 from stock_assets.storage.copy_frames import RowsExist, copy_in, driver, refusals
+from stock_assets.storage.layout import DAY, PARTED
 from stock_assets.storage.schema import table_of
 
 _log = structlog.get_logger(__name__)
@@ -126,7 +127,9 @@ def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str,
     target, staged = table_of(table.name), staged_table(table.name)
     content = [name for name in table.names if name not in table.key]
     stale = sa.and_(
-        same_key(table, target, staged), differ(target, staged, [name for name in content if name not in ignore])
+        _span(conn, target, staged),
+        same_key(table, target, staged),
+        differ(target, staged, [name for name in content if name not in ignore]),
     )
     # Locking in key order first: two writers that meet wait for each other instead of deadlocking.
     lock = sa.select(sa.literal(1)).select_from(target.join(staged, stale))
@@ -144,10 +147,18 @@ def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str,
     raise DataRefused(table=table.name, reason=f"of {missing} missing rows only {added} could be inserted")
 
 
+def _span(conn: Connection, target: sa.Table, staged: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of a parted table lies among the staged days: the planner looks into no other part."""
+    if target.name not in PARTED:
+        return sa.true()
+    first, last = conn.execute(sa.select(sa.func.min(staged.c[DAY]), sa.func.max(staged.c[DAY]))).one()
+    return target.c[DAY].between(first, last)
+
+
 def insert_missing(conn: Connection, table: Table) -> tuple[int, int]:
     """Return how many staged rows had no counterpart, and how many of them went in before another writer's."""
     target, staged = table_of(table.name), staged_table(table.name)
-    known = sa.exists().where(same_key(table, target, staged))
+    known = sa.exists().where(_span(conn, target, staged), same_key(table, target, staged))
     missing = sa.select(staged).where(~known).cte("missing")
     rows = sa.select(missing).order_by(*(missing.c[name] for name in table.key))
     added = (
