@@ -2,6 +2,7 @@
 
 from stock_assets.domain.errors import (
     AccessDenied,
+    BackupFailed,
     Banned,
     ConfigurationError,
     DataRefused,
@@ -11,6 +12,7 @@ from stock_assets.domain.errors import (
     SlotsTaken,
     SourceError,
     StockAssetsError,
+    StoreInUse,
     StoreUnavailable,
 )
 
@@ -23,6 +25,8 @@ _CODES: tuple[tuple[type[StockAssetsError], int], ...] = (
     (InvalidInput, USAGE),
     (DataRefused, DATA_REFUSED),
     (StoreUnavailable, UNAVAILABLE),
+    (StoreInUse, TRY_LATER),
+    (BackupFailed, CONFIGURATION),
     (NotReady, TRY_LATER),
     (QuotaExhausted, TRY_LATER),
     (SlotsTaken, TRY_LATER),

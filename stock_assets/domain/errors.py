@@ -4,6 +4,8 @@
     ├── InvalidInput            a person typed something wrong
     ├── ConfigurationError      this installation is set up wrong
     ├── StoreUnavailable        the database cannot be reached (transient)
+    ├── StoreInUse              others work with the database that is to be replaced
+    ├── BackupFailed            a backup was not made, or one was not restored
     ├── DataRefused             rows break a rule that no caller may bend
     └── SourceError
         ├── SourceUnavailable   nothing or no usable answer came back (transient)
@@ -94,6 +96,20 @@ class StoreUnavailable(StockAssetsError, Transient):
 
     zh = "数据库不可用：{reason}。请运行 stock-assets doctor 查看原因"
     en = "the database cannot be reached: {reason}; run `stock-assets doctor` to see why"
+
+
+class StoreInUse(StockAssetsError, Permanent):
+    """Other sessions use the store, which has to be alone with us for this step; nothing was changed."""
+
+    zh = "存储正被使用（{who}），未作改动。请先停止 stock-assets up 与正在运行的任务，再试一次"
+    en = "the store is in use ({who}) and was left as it is; stop `stock-assets up` and running loads, then try again"
+
+
+class BackupFailed(StockAssetsError, Permanent):
+    """A backup was not made, or one was not restored; the store is what it was."""
+
+    zh = "{program} 失败，存储未作改动：{reason}"
+    en = "{program} failed and the store was left as it is: {reason}"
 
 
 class DataRefused(StockAssetsError, Permanent):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_VERSION_TABLE = "alembic_version"
+VERSION_TABLE = "alembic_version"
 # Any number does, as long as every version of this project takes the same one.
 _LOCK = 0x570C_4A55
 
@@ -47,9 +47,9 @@ def downgrade(database: Database, revision: str) -> None:
 
 def current(database: Database) -> str | None:
     """Return the database's revision, or None when it was never migrated."""
-    versions = sa.table(_VERSION_TABLE, sa.column("version_num", sa.String), schema=database.schema)
+    versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String), schema=database.schema)
     with database.read() as conn:
-        if not sa.inspect(conn).has_table(_VERSION_TABLE, schema=database.schema):
+        if not sa.inspect(conn).has_table(VERSION_TABLE, schema=database.schema):
             return None
         return conn.scalar(sa.select(versions.c.version_num))
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from stock_assets.storage.backup import Backup, make_backup
+from stock_assets.storage.database import Database
+from stock_assets_tests.storage.filled_store import fill
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -61,3 +65,15 @@ def process() -> Iterator[Callable[..., Process]]:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Database:
+    """A store with bars and their ledger, of this test alone."""
+    return fill(database)
+
+
+@pytest.fixture
+def made(store: Database, tmp_path: Path) -> Backup:
+    """A backup of that store."""
+    return make_backup(store, tmp_path / "store.dump")
