@@ -14,6 +14,7 @@ from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import StockAssetsError, StoreUnavailable
 from stock_assets.storage import migrate
+from stock_assets.storage.capacity import PROCESSES, capacity, needed_by_a_run
 
 _ROOM_GIB = 2.0
 _CONNECT_SECONDS = 3.0
@@ -38,7 +39,8 @@ def doctor(session: Session) -> None:
         (_python, "Python", "Python"),
         (_home, "数据目录", "data folder"),
         (_store, "数据库", "store"),
-        (_pools, "连接数", "connections"),
+        (_pools, "数据库连接", "database connections"),
+        (_sessions, "BaoStock 会话", "BaoStock sessions"),
         (_calendar, "交易日历", "trading calendar"),
         (_quota, "配额", "quota"),
         (_source, "数据源", "source"),
@@ -107,13 +109,42 @@ def _store(session: Session) -> Finding:
 
 def _pools(session: Session) -> Finding:
     settings = session.installation.settings
-    most = settings.db_pool_size + settings.db_max_overflow
+    server = capacity(session.installation.open_database())
+    pool, overflow = settings.db_pool_size, settings.db_max_overflow
+    run = needed_by_a_run(settings.baostock_pool_size)
+    together = PROCESSES * run
+    what = session.say(
+        f"数据库连接：每进程至多 {pool}+{overflow}，一次运行约用 {run}，{PROCESSES} 个进程合计 {together}；"
+        f"服务器允许 {server.allowed}（共 {server.most}，管理员保留 {server.reserved}），现用 {server.used}",
+        f"database connections: at most {pool}+{overflow} a process, a run takes about {run}, {PROCESSES} processes {together}; "
+        f"the server allows {server.allowed} ({server.most}, {server.reserved} of them for administrators), {server.used} in use",
+    )
+    if together > server.allowed:
+        return Finding(
+            is_well=False,
+            what=what,
+            advice=session.say(
+                f"合计超出服务器所允许：请把服务器的 max_connections 提高到至少 {together + server.reserved}，或减小 BAOSTOCK_POOL_SIZE",
+                f"together they do not fit: raise max_connections of the server to at least {together + server.reserved}, "
+                "or lower BAOSTOCK_POOL_SIZE",
+            ),
+        )
     return Finding(
-        settings.baostock_pool_size == 1,
+        server.used + run <= server.allowed,
+        what,
         session.say(
-            f"数据库连接最多 {most}，BaoStock 会话最多 {settings.baostock_pool_size}",
-            f"at most {most} database connections and {settings.baostock_pool_size} BaoStock sessions",
+            "服务器的连接将用完：请关闭占用它的其他程序，或提高服务器的 max_connections",
+            "the server is running out of connections: close other programs that hold them, or raise its max_connections",
         ),
+        exit_codes.TRY_LATER,
+    )
+
+
+def _sessions(session: Session) -> Finding:
+    size = session.installation.settings.baostock_pool_size
+    return Finding(
+        size == 1,
+        session.say(f"BaoStock 会话最多 {size}", f"at most {size} BaoStock sessions"),
         session.say(
             "BaoStock 禁止并发连接，超过 1 个会话可能被封禁：请把 BAOSTOCK_POOL_SIZE 设回 1",
             "BaoStock forbids concurrent connections and bans for them: set BAOSTOCK_POOL_SIZE back to 1",
