@@ -22,6 +22,7 @@ from stock_assets.storage import ledger, migrate
 from stock_assets.storage.database import Database, ensure_database
 from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
+from stock_assets.storage.reader import Reader
 from stock_assets.storage.slots import AdvisorySlots
 
 if TYPE_CHECKING:
@@ -127,6 +128,12 @@ class Installation:
         )
         self._exit.callback(database.close)
         return database
+
+    def reader(self) -> Reader:
+        """Return a reader of the store, closed with the installation."""
+        reader = Reader(self.database)
+        self._exit.callback(reader.close)
+        return reader
 
     @cached_property
     def quota(self) -> QuotaLedger:

@@ -1,17 +1,17 @@
 """Commands that read the store: what is missing, and one stock's bars."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import click
 import polars as pl
 
-from stock_assets.cli.options import CODE, DAY, FORMATS, check_range
+from stock_assets.cli.options import CODE, DAY, FORMATS, MOMENT, check_range
 from stock_assets.cli.session import Session, pass_session
-from stock_assets.domain.adjustment import Adjust, adjust_bars
-from stock_assets.domain.calendar import FIRST_SESSION
+from stock_assets.domain.adjustment import Adjust
 from stock_assets.domain.errors import ConfigurationError, InvalidInput
-from stock_assets.storage import bars, coverage, reference
+from stock_assets.domain.tables import SECURITY
+from stock_assets.storage import coverage, reference
 
 _SHOWN_GAPS = 30
 # What fits a terminal; the other formats have every column.
@@ -93,6 +93,12 @@ def _tell_rest(session: Session, rest: int) -> None:
 )
 @click.option("--anchor", type=DAY, help="前复权基准日，默认截止日 | anchor of qfq, the last day by default")
 @click.option(
+    "--as-of",
+    type=MOMENT,
+    help="按当时存储中的内容读取：2026-11-20T18:30（北京时间）、带时区的 ISO 时间，或日期（当日结束）"
+    " | read the store as it was known then: 2026-11-20T18:30 in Shanghai time, an ISO time with its zone, or a day, meaning its end",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["table", "json", "csv", "parquet"]),
@@ -111,6 +117,7 @@ def bars_command(  # noqa: PLR0913  one parameter per option
     end: date | None,
     adjust: Adjust,
     anchor: date | None,
+    as_of: datetime | None,
     form: str | None,
     out: Path | None,
 ) -> None:
@@ -122,27 +129,26 @@ def bars_command(  # noqa: PLR0913  one parameter per option
         raise InvalidInput(
             problem="parquet needs a file; add --out FILE", problem_zh="parquet 需要文件，请加 --out 文件名"
         )
-    last = end or session.installation.last_final()
+    now = session.installation.now()
+    last = end or session.installation.calendar.last_final(min(as_of or now, now))
     first = start or last - timedelta(days=90)
     check_range(first, last)
-    with session.installation.database.read() as conn:
-        rows = bars.read_bars(conn, [code], first, last)
-        factors = bars.read_factors(conn, [code], FIRST_SESSION, anchor or last)
-        is_known = code in reference.read_securities(conn)["ts_code"]
+    reader = session.installation.reader()
+    rows = reader.bars([code], first, last, adjust=adjust, anchor=anchor or last, as_of=as_of)
     if rows.is_empty():
+        is_known = reader.arrow(SECURITY.name, columns=["ts_code"], ts_codes=[code]).num_rows > 0
         _tell_nothing(session, code, first, last, is_known=is_known)
-    adjusted = adjust_bars(rows, factors, adjust, anchor=anchor or last)
     if out is not None:
-        _write(session, adjusted, form or out.suffix.lstrip(".").lower(), out)
+        _write(session, rows, form or out.suffix.lstrip(".").lower(), out)
     elif form not in (None, "table"):
-        session.show(adjusted, form)
+        session.show(rows, form)
     elif not rows.is_empty():
         how = {
             "none": ("不复权", "unadjusted"),
             "qfq": ("前复权", "forward-adjusted"),
             "hfq": ("后复权", "back-adjusted"),
         }
-        session.show(adjusted.select(_SHOWN_COLUMNS), "table", title=f"{code} {session.say(*how[adjust])}")
+        session.show(rows.select(_SHOWN_COLUMNS), "table", title=f"{code} {session.say(*how[adjust])}")
 
 
 def _tell_nothing(session: Session, code: str, first: date, last: date, *, is_known: bool) -> None:

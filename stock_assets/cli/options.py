@@ -1,12 +1,12 @@
 """Arguments as people write them: days, ranges, codes, formats."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import click
 
-from stock_assets.domain.calendar import TradingCalendar, parse_day
+from stock_assets.domain.calendar import TradingCalendar, parse_day, parse_moment
 from stock_assets.domain.codes import parse_code
 from stock_assets.domain.errors import InvalidInput
 
@@ -22,6 +22,17 @@ class Day(click.ParamType[date]):
         """Return the date; a bad one is one clear sentence."""
         del param, ctx
         return value if isinstance(value, date) else parse_day(str(value))
+
+
+class Moment(click.ParamType[datetime]):
+    """`2026-11-20T18:30` in Shanghai time, the same with a zone, or a day, which means its end."""
+
+    name = "timestamp"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the aware moment."""
+        del param, ctx
+        return value if isinstance(value, datetime) else parse_moment(str(value))
 
 
 class Code(click.ParamType[str]):
@@ -48,7 +59,7 @@ class Codes(click.ParamType[Sequence[str]]):
         return list(dict.fromkeys(parse_code(part) for part in value.replace(",", " ").split()))
 
 
-DAY, CODE, CODES = Day(), Code(), Codes()
+DAY, MOMENT, CODE, CODES = Day(), Moment(), Code(), Codes()
 
 
 def check_range(start: date, end: date) -> None:

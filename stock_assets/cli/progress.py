@@ -19,14 +19,15 @@ class ProgressDisplay:
     """A context manager that shows progress; called with done, total, rows and label.
 
     Until the first call a terminal shows that work is being prepared. A load has several parts; each starts at its own
-    first call.
+    first call. `counted` names, in both languages, what `done` and `total` count.
     """
 
-    def __init__(self, console: Console, language: Language) -> None:
+    def __init__(self, console: Console, language: Language, *, counted: tuple[str, str] = ("次请求", "calls")) -> None:
         self._given = console
         self._is_terminal = console.is_terminal
         self._console = _beside_captures(console) if self._is_terminal else console
         self._is_zh = language == "zh"
+        self._counted = counted[0] if self._is_zh else counted[1]
         self._part_began = self._last_line = time.monotonic()
         self._done: int | None = None
         self._bar = Progress(
@@ -86,7 +87,7 @@ class ProgressDisplay:
     def _line(self, done: int, total: int, rows_text: str, label: str, now: float) -> str:
         # The first call brought the part's first moment; how long it took itself is not known.
         left = (now - self._part_began) / max(done - 1, 1) * (total - done)
-        parts = [f"{done}/{total} 次请求" if self._is_zh else f"{done}/{total} calls", f"{done / total:.0%}"]
+        parts = [f"{done}/{total} {self._counted}", f"{done / total:.0%}"]
         parts += [rows_text] if rows_text else []
         if done < total:
             parts.append(f"约剩 {_minutes(left)}" if self._is_zh else f"about {_minutes(left)} left")

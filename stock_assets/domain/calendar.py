@@ -20,6 +20,7 @@ FIRST_SESSION = date(1990, 12, 19)
 # The source's own page: daily bars at 17:30, adjustment factors at 18:00.
 PUBLISHED_AT = time(18, 0)
 _SATURDAY = 5
+_TIME_OF_DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}", re.ASCII)
 _DAY = re.compile(r"(\d{4})(-?)(\d{2})\2(\d{2})", re.ASCII)
 
 
@@ -103,4 +104,22 @@ def parse_day(text: str) -> date:
     raise InvalidInput(
         problem=f"'{text}' is not a date; write it like 2026-11-20 or 20261120",
         problem_zh=f"“{text}”不是日期，请写成 2026-11-20 或 20261120",
+    )
+
+
+def parse_moment(text: str) -> datetime:
+    """Return an ISO time as an aware moment; without a zone it is Shanghai's, and a day alone means its end.
+
+    Errors: `InvalidInput` names the accepted forms.
+    """
+    stripped = text.strip()
+    with suppress(InvalidInput):
+        return datetime.combine(parse_day(stripped), time.max, tzinfo=SHANGHAI)
+    if _TIME_OF_DAY.match(stripped):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(stripped)
+            return moment if moment.tzinfo is not None else moment.replace(tzinfo=SHANGHAI)
+    raise InvalidInput(
+        problem=f"'{text}' is not a time; write it like 2026-11-20T18:30 (Shanghai time) or 2026-11-20T10:30Z",
+        problem_zh=f"“{text}”不是时间，请写成 2026-11-20T18:30（北京时间）或 2026-11-20T10:30Z",
     )

@@ -2,14 +2,14 @@
 
 import csv
 import gzip
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar, is_final, parse_day
+from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar, is_final, parse_day, parse_moment
 from stock_assets.domain.errors import InvalidInput
 from stock_assets.sources.exchange_calendar import exchange_calendar
 
@@ -89,3 +89,28 @@ def test_both_forms_of_a_date_are_read(text: str) -> None:
 def test_another_form_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidInput, match="2026-11-20"):
         parse_day(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-20T18:30", datetime(2026, 11, 20, 10, 30, tzinfo=UTC)),
+        ("2026-11-20 18:30:01.5", datetime(2026, 11, 20, 10, 30, 1, 500_000, tzinfo=UTC)),
+        ("20261120T183000", datetime(2026, 11, 20, 10, 30, tzinfo=UTC)),
+        ("2026-11-20T18:30Z", datetime(2026, 11, 20, 18, 30, tzinfo=UTC)),
+        ("2026-11-20T18:30-05:00", datetime(2026, 11, 20, 23, 30, tzinfo=UTC)),
+        ("2026-11-20", datetime(2026, 11, 20, 15, 59, 59, 999_999, tzinfo=UTC)),
+        (" 20261120 ", datetime(2026, 11, 20, 15, 59, 59, 999_999, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_shanghais_unless_it_says_otherwise_and_a_day_means_its_end(text: str, moment: datetime) -> None:
+    assert parse_moment(text) == moment
+    assert parse_moment(text).tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "now", "18:30", "2026-11-20T25:00", "2026-W47-5", "2026-11-31T10:00", "2026-11-20T"]
+)
+def test_another_form_of_a_moment_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(InvalidInput, match="2026-11-20T18:30"):
+        parse_moment(text)

@@ -1,0 +1,201 @@
+"""The store as people ask for it: codes in every common form, days and moments as values or as the command line takes them.
+
+How it is read is in `storage.reader`. Imports that cost time wait for the first use.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import date, datetime, time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+from stock_assets.domain.calendar import SHANGHAI, parse_day, parse_moment
+from stock_assets.domain.codes import parse_code
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from stock_assets.domain.adjustment import Adjust
+    from stock_assets.storage.reader import ArrowStream, ArrowTable, Order
+    from stock_assets.wiring import Installation
+
+Codes = str | Iterable[str]
+Day = date | str
+Moment = datetime | date | str
+
+
+class Store:
+    """The rows of one installation. Close it, or leave its context, to hand the embedded server back.
+
+    `codes`: one or several, such as `"600000"`, `"sh.600000"`, `["600000.SH", "000001.SZ"]`; None is every stock. Days are
+    `date` or text such as `"2026-11-20"` and `"20261120"`, both ends belong to the range and None is no limit. `as_of` is a
+    `datetime`, or text such as `"2026-11-20T18:30"`, without a zone in Shanghai time; a day means its end.
+
+    Threads may share a store. Errors are those of `storage.reader.Reader`; all are `domain.errors.StockAssetsError`.
+    """
+
+    def __init__(self, installation: "Installation") -> None:
+        self._installation = installation
+        self._reader = installation.reader()
+
+    def __enter__(self) -> Self:
+        """Return the store; leaving the context closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection, and stop the embedded server when nobody else uses it."""
+        self._installation.close()
+
+    def bars(  # noqa: PLR0913  each narrows the slice
+        self,
+        codes: Codes | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        adjust: "Adjust" = "none",
+        anchor: Day | None = None,
+        as_of: Moment | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> "pl.DataFrame":
+        """Return daily bars by code and day, with the `adjust_factor` that was applied to the prices.
+
+        `adjust`: `none`, `hfq` (back-adjusted), or `qfq` (forward-adjusted), which needs the day `anchor` whose prices
+        stay as they were traded.
+        """
+        return self._reader.bars(
+            _codes(codes),
+            _day(start),
+            _day(end),
+            adjust=adjust,
+            anchor=_day(anchor),
+            as_of=_moment(as_of),
+            columns=columns,
+        )
+
+    def table(  # noqa: PLR0913  as `bars`
+        self,
+        name: str,
+        codes: Codes | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Moment | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> "pl.DataFrame":
+        """Return rows of a table of the store in key order, such as `security` or `load_ledger`."""
+        import polars as pl  # noqa: PLC0415  as in the module's docstring
+
+        return pl.DataFrame(self.arrow(name, codes, start, end, as_of=as_of, columns=columns))
+
+    def arrow(  # noqa: PLR0913  as `bars`
+        self,
+        name: str,
+        codes: Codes | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Moment | None = None,
+        columns: Sequence[str] | None = None,
+        order: "Order" = "key",
+    ) -> "ArrowTable":
+        """Return the same as a `pyarrow.Table`; `order="none"` is faster for a whole table."""
+        return self._reader.arrow(
+            name,
+            columns=columns,
+            ts_codes=_codes(codes),
+            start=_day(start),
+            end=_day(end),
+            as_of=_moment(as_of),
+            order=order,
+        )
+
+    def batches(  # noqa: PLR0913  as `bars`
+        self,
+        name: str,
+        codes: Codes | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Moment | None = None,
+        columns: Sequence[str] | None = None,
+        order: "Order" = "key",
+    ) -> AbstractContextManager["ArrowStream"]:
+        """Give the same as a `pyarrow.RecordBatchReader`, for results larger than memory; leave the context to stop it."""
+        return self._reader.batches(
+            name,
+            columns=columns,
+            ts_codes=_codes(codes),
+            start=_day(start),
+            end=_day(end),
+            as_of=_moment(as_of),
+            order=order,
+        )
+
+
+def open_store() -> Store:
+    """Return the store that settings and environment name; the embedded server is started when that is the store.
+
+    Errors: `ConfigurationError` for settings that cannot be used, `StoreUnavailable` when the server cannot be reached.
+    """
+    from stock_assets.wiring import Installation  # noqa: PLC0415  it brings the database's driver
+
+    installation = Installation()
+    try:
+        return Store(installation)
+    except BaseException:
+        installation.close()
+        raise
+
+
+def pivot(frame: "pl.DataFrame", values: str = "close") -> "pl.DataFrame":
+    """Return one row per trade_date and one column per ts_code of a long frame; null where there is no bar."""
+    from stock_assets.storage import reader  # noqa: PLC0415  as in the module's docstring
+
+    return reader.pivot(frame, values)
+
+
+def to_pandas(rows: "pl.DataFrame | ArrowTable", *, dtypes: Literal["arrow", "numpy"] = "arrow") -> "pd.DataFrame":
+    """Return a polars frame or an Arrow table as a pandas frame.
+
+    With `dtypes="arrow"` every column keeps its type and its nulls, and numbers are not copied. With `"numpy"` columns are
+    what most pandas code expects: a whole number with nulls becomes a float, a missing one NaN, a day a Python `date`.
+    """
+    import polars as pl  # noqa: PLC0415  as in the module's docstring
+
+    table: Any = rows
+    if isinstance(rows, pl.DataFrame):
+        # pandas has no words yet for the newest kind of text column.
+        table = cast("Any", rows).to_arrow(compat_level=pl.CompatLevel.oldest())
+    if dtypes == "numpy":
+        return table.to_pandas()
+    import pandas as pd  # noqa: PLC0415  as in the module's docstring
+
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _codes(codes: Codes | None) -> list[str] | None:
+    if codes is None:
+        return None
+    return [parse_code(code) for code in ([codes] if isinstance(codes, str) else codes)]
+
+
+def _day(day: Day | None) -> date | None:
+    if isinstance(day, str):
+        return parse_day(day)
+    # A moment, such as pandas' own, is a date to Python as well.
+    return day.date() if isinstance(day, datetime) else day
+
+
+def _moment(moment: Moment | None) -> datetime | None:
+    if moment is None or isinstance(moment, str):
+        return None if moment is None else parse_moment(moment)
+    if not isinstance(moment, datetime):
+        return datetime.combine(moment, time.max, tzinfo=SHANGHAI)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=SHANGHAI)
