@@ -307,6 +307,11 @@ def test_a_reader_cannot_write(reader: Reader) -> None:
         with reader.snapshot() as session, pytest.raises(Exception, match=r"read-only|permission denied"):
             list(session.batches(sql.SQL(statement), schema))
     assert reader.arrow("stock_daily").num_rows == 12
+    # The role is not always there; the session's own setting is.
+    setting = sql.SQL("SELECT current_setting('transaction_read_only') AS setting")
+    with reader.snapshot() as session:
+        (batch,) = list(session.batches(setting, arrow.schema([("setting", arrow.string())])))
+    assert batch.column(0).to_pylist() == ["on"]
 
 
 def test_a_login_that_may_not_read_is_told_so(filled: Database, database_url: str) -> None:
