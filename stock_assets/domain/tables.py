@@ -388,6 +388,21 @@ SOURCE_QUOTA = Table(
     ("source", "api", "day"),
 )
 
+DROPPED_INDEX = Table(
+    "dropped_index",
+    "整体装载期间暂时删除的索引；平时为空，残留的会在下次装载开始时重建",
+    "Indexes dropped while a whole table is loaded; empty otherwise, what is left is built again when the next load starts",
+    (
+        Column("index_name", "text", "索引名", "index"),
+        Column("table_name", "text", "所属表", "table it belongs to"),
+        Column("definition", "text", "重建语句", "statement that builds it"),
+        _RUN_ID,
+        Column("dropped_at", "timestamp", "删除时间", "when it was dropped"),
+        Column("problem", "text", "最近一次重建失败的原因", "why it could not be built last time", nullable=True),
+    ),
+    ("index_name",),
+)
+
 TABLES: tuple[Table, ...] = (
     TRADING_DAY,
     SECURITY,
@@ -401,4 +416,5 @@ TABLES: tuple[Table, ...] = (
     REJECTED_ROW,
     QUALITY_FINDING,
     SOURCE_QUOTA,
+    DROPPED_INDEX,
 )

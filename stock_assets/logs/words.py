@@ -22,6 +22,10 @@ EVENTS: dict[str, tuple[str, str]] = {
         "[存储] 无法启用 TimescaleDB，改用原生分区",
         "[store] no TimescaleDB, native partitions instead",
     ),
+    "index.dropped": ("[索引] 装载期间暂时删除", "[index] dropped while loading"),
+    "index.kept": ("[索引] 表被占用，保留索引", "[index] the table is in use, indexes stay"),
+    "index.rebuilt": ("[索引] 已重建", "[index] built again"),
+    "index.rebuild_failed": ("[索引] 重建失败", "[index] could not be built again"),
     "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
 }
 """What an event is called: `[module] operation` in Chinese and English."""
@@ -32,6 +36,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "dataset": ("数据集", "dataset"),
     "source": ("数据源", "source"),
     "api": ("接口", "api"),
+    "index": ("索引", "index"),
     "table": ("表", "table"),
     "reason": ("原因", "reason"),
     "rows": ("行数", "rows"),

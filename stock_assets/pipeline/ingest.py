@@ -25,12 +25,13 @@ from stock_assets.pipeline.landing import JudgedAnswer, Landing, judge_answer, l
 from stock_assets.pipeline.refresh import ensure_reference, refresh_securities
 from stock_assets.pipeline.report import CallFailure, IngestReport
 from stock_assets.sources.planner import Call, CodeCall, DayCall, plan_daily
-from stock_assets.storage import reference
+from stock_assets.storage import layout, reference
 from stock_assets.units import unit
 
 SomeCall = TypeVar("SomeCall", CodeCall, DayCall)
 _log = structlog.get_logger(__name__)
 # Rows landed in one transaction: a whole market day, or several days of a small market.
+_ROWS_FOR_NEW_STATISTICS = 50_000
 _LANDING_ROWS = 8_000
 # Days landed in one transaction: each holds a place in the server's lock table, which has room for a few thousand.
 _LANDING_DAYS = 250
@@ -61,6 +62,9 @@ def ingest_days(
                 ingest.work(block, is_restricted=ts_codes is not None)
         except SourceDown as down:
             report.stopped_by = down.error
+        if report.rows_written >= _ROWS_FOR_NEW_STATISTICS:
+            with context.database.begin() as conn:
+                layout.refresh_statistics(conn, STOCK_DAILY.name)
         for step, seconds in report.split.items():
             work.split[step] = seconds
         work.add(requests=report.requests, rows=report.rows_written, days_worked=len(report.outcomes))

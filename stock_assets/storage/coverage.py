@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from stock_assets.domain.tables import SECURITY, TABLES, TRADING_DAY, Table
 from stock_assets.storage.copy_frames import copy_out, driver
+from stock_assets.storage.layout import extent_of
 from stock_assets.storage.schema import table_of
 
 _LISTED: Final = """
@@ -165,8 +166,7 @@ def store_summary(conn: Connection) -> pl.DataFrame:
 
 def _summary_of(conn: Connection, table: Table) -> tuple[object, ...]:
     name = sql.Identifier(table.name)
-    size = "SELECT pg_total_relation_size(oid), reltuples::bigint FROM pg_class WHERE oid = {}::regclass"
-    size_on_disk, rows = _one(conn, sql.SQL(size).format(name.as_string()))
+    size_on_disk, rows = extent_of(conn, table.name)
     is_estimate = rows > _EXACT_UP_TO
     if not is_estimate:
         (rows,) = _one(conn, sql.SQL("SELECT count(*) FROM {}").format(name))

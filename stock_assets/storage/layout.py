@@ -37,6 +37,16 @@ _IS_HYPERTABLE = sa.text("""
         WHERE hypertable_name = :name AND hypertable_schema = current_schema()
     )
 """)
+# Chunks inherit from their hypertable as partitions do; compressed rows lie elsewhere, which only TimescaleDB knows.
+_EXTENT = sa.text("""
+    SELECT sum(pg_total_relation_size(oid))::bigint AS bytes, sum(greatest(reltuples, 0))::bigint AS rows FROM pg_class
+    WHERE relkind = 'r' AND (oid = CAST(:name AS regclass) OR oid IN (
+        SELECT inhrelid FROM pg_inherits WHERE inhparent = CAST(:name AS regclass)
+    ))
+""")
+_HYPERTABLE_EXTENT = sa.text("""
+    SELECT hypertable_size(CAST(:name AS regclass)) AS bytes, approximate_row_count(CAST(:name AS regclass)) AS rows
+""")
 _DEPENDENTS = {
     "trigger": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = CAST(:name AS regclass) AND NOT tgisinternal"
     " AND tgname NOT LIKE 'ts%blocker'",
@@ -61,6 +71,18 @@ def layout_of(conn: Connection, table: str) -> Layout:
     if has_timescale(conn) and conn.scalar(_IS_HYPERTABLE, {"name": table}):
         return "hypertable"
     return "partitions" if conn.scalar(_KIND, {"name": table}) == "p" else "plain"
+
+
+def extent_of(conn: Connection, table: str) -> tuple[int, int]:
+    """Return the bytes of `table` on disk, indexes included, and its rows as the server estimates them."""
+    query = _HYPERTABLE_EXTENT if layout_of(conn, table) == "hypertable" else _EXTENT
+    extent = conn.execute(query, {"name": table}).one()
+    return extent.bytes or 0, extent.rows or 0
+
+
+def refresh_statistics(conn: Connection, table: str) -> None:
+    """Let the planner know `table` as a whole: the server's own upkeep looks at its parts only."""
+    conn.execute(sa.text(f"ANALYZE {table}"))
 
 
 def has_timescale(conn: Connection) -> bool:
@@ -104,7 +126,7 @@ def convert(conn: Connection, table: str, layout: Layout) -> None:
         for statement in statements:
             # As it is: a colon in it is none of SQLAlchemy's parameters.
             conn.exec_driver_sql(statement.replace("%", "%%"))
-    conn.execute(sa.text(f"ANALYZE {table}"))
+    refresh_statistics(conn, table)
 
 
 def parts_of(conn: Connection, table: str) -> list[str]:
