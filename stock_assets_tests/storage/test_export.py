@@ -90,6 +90,9 @@ def test_duckdb_opens_the_files_as_they_are(filled: Database, tmp_path: Path) ->
 
 
 def test_files_are_sorted_by_key_say_so_and_are_compressed_with_zstd(filled: Database, tmp_path: Path) -> None:
+    with filled.begin() as conn:
+        # A changed row lies behind the others.
+        conn.execute(sa.text("UPDATE stock_daily SET close = 9.75 WHERE ts_code = '000001.SZ'"))
     for file in write(filled, tmp_path):
         frame = pl.read_parquet(file.path)
         assert frame.select("ts_code", "trade_date").rows() == sorted(frame.select("ts_code", "trade_date").rows())

@@ -172,6 +172,9 @@ def test_every_value_and_every_null_comes_back_exactly_and_as_the_other_way_give
 
 
 def test_rows_come_in_key_order_within_codes_and_days(filled: Database, reader: Reader) -> None:
+    with filled.begin() as conn:
+        # A changed row lies behind the others.
+        conn.execute(sa.text("UPDATE stock_daily SET close = 9.75 WHERE ts_code = '000002.SZ'"))
     found = pl.DataFrame(reader.arrow("stock_daily", ts_codes=["600000.SH", "000002.SZ"], start=DAYS[1], end=DAYS[2]))
     assert found.select("ts_code", "trade_date").rows() == [(code, day) for code in CODES[1:] for day in DAYS[1:3]]
     orders: tuple[Order, ...] = ("key", "none")
