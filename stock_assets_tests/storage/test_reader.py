@@ -356,8 +356,10 @@ def test_tables_are_found_in_the_schema_of_the_store(database: Database, databas
     with database.begin() as conn:
         conn.execute(sa.text('CREATE SCHEMA "Odd name"'))
         conn.execute(sa.text('CREATE TABLE "Odd name".trading_day (LIKE public.trading_day)'))
-    with Database(database_url, schema="Odd name").begin() as conn:
+    named = Database(database_url, schema="Odd name")
+    with named.begin() as conn:
         load(conn, TRADING_DAY, trading_days(DAYS))
+    named.close()
     with Reader.at(database_url, schema="Odd name") as odd, Reader.at(database_url) as public:
         assert odd.arrow("trading_day").num_rows == 4
         assert public.arrow("trading_day").num_rows == 0
