@@ -18,7 +18,7 @@ from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.sources.limiter import PacedLedger
-from stock_assets.storage import ledger, migrate
+from stock_assets.storage import index_management, ledger, migrate
 from stock_assets.storage.database import Database, ensure_database
 from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
@@ -222,6 +222,7 @@ class Installation:
 
     def pipeline(self, *, source: "MarketSource | None" = None, run_id: str | None = None) -> PipelineContext:
         """Return what the verbs need; `source` defaults to the one of the settings."""
+        index_management.restore(self.database)
         return PipelineContext(
             source=source or self.source,
             database=self.database,

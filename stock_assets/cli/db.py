@@ -1,6 +1,6 @@
 """Migrations, backups and the way back."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -12,6 +12,7 @@ from stock_assets.storage.backup import default_path, make_backup, read_backup
 from stock_assets.storage.database import Database
 from stock_assets.storage.postgres_programs import server_version
 from stock_assets.storage.restore import refuse_when_used, restore
+from stock_assets.storage.timescale import SETTLED_DAYS, compress
 
 _YES = click.option("--yes", is_flag=True, help="不再询问 | do not ask")
 _NO_BACKUP = click.option("--no-backup", is_flag=True, help="不先备份 | without a backup first")
@@ -71,6 +72,32 @@ def backup(session: Session, out: Path | None) -> None:
     Dagster 的运行记录不在其中。 | Dagster's records of runs are not in it.
     """
     _back_up(session, session.installation.open_database(), out)
+
+
+@db.command("compress")
+@click.option(
+    "--older-than",
+    "days",
+    metavar="DAYS",
+    type=click.IntRange(min=0),
+    default=SETTLED_DAYS,
+    show_default=True,
+    help="最后一天早于多少天前的分块 | chunks whose last day is older than so many days",
+)
+@pass_session
+def compress_command(session: Session, days: int) -> None:
+    """压缩旧行情，需要 TimescaleDB | compress old bars; needs TimescaleDB.
+
+    服务器每天也会自行压缩。 | The server does so by itself every day, too.
+    """
+    settled = session.installation.now().date() - timedelta(days=days)
+    for done in compress(session.installation.database, settled=settled):
+        saved = 0 if not done.bytes_before else 100 - 100 * done.bytes_after / done.bytes_before
+        before, after = done.bytes_before / 2**20, done.bytes_after / 2**20
+        session.tell(
+            f"{done.table}：压缩 {done.chunks} 个分块；由 {before:,.1f} MiB 变为 {after:,.1f} MiB，节省 {saved:.0f}%",
+            f"{done.table}: {done.chunks} chunks compressed; from {before:,.1f} to {after:,.1f} MiB, {saved:.0f}% saved",
+        )
 
 
 @db.command("restore")

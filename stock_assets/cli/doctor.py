@@ -13,7 +13,7 @@ from stock_assets.cli import exit_codes
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import StockAssetsError, StoreUnavailable
-from stock_assets.storage import migrate
+from stock_assets.storage import index_management, migrate
 from stock_assets.storage.capacity import PROCESSES, capacity, needed_by_a_run
 
 _ROOM_GIB = 2.0
@@ -39,6 +39,7 @@ def doctor(session: Session) -> None:
         (_python, "Python", "Python"),
         (_home, "数据目录", "data folder"),
         (_store, "数据库", "store"),
+        (_indexes, "索引", "indexes"),
         (_pools, "数据库连接", "database connections"),
         (_sessions, "BaoStock 会话", "BaoStock sessions"),
         (_calendar, "交易日历", "trading calendar"),
@@ -104,6 +105,28 @@ def _store(session: Session) -> Finding:
         is_current,
         session.say(f"数据库（{kind}），版本 {revision or '空'}", f"store ({kind}), revision {revision or 'empty'}"),
         session.say("请运行 stock-assets db upgrade", "run `stock-assets db upgrade`"),
+    )
+
+
+def _indexes(session: Session) -> Finding:
+    database = session.installation.open_database()
+    lost = [] if migrate.pending(database) else index_management.dropped(database)
+    names = ", ".join(index.name for index in lost)
+    problem = next((index.problem for index in lost if index.problem is not None), None)
+    why = (
+        ""
+        if problem is None
+        else session.say(f"（上次重建失败：{problem}）", f" (last attempt to build it: {problem})")
+    )
+    return Finding(
+        not lost,
+        session.say(f"索引缺失：{names}", f"indexes are away: {names}")
+        if lost
+        else session.say("索引齐全", "indexes in place"),
+        session.say(
+            f"正在整体装载则属正常，否则下一次装载会先重建{why}",
+            f"normal while a whole table is loaded; otherwise the next load builds them again first{why}",
+        ),
     )
 
 

@@ -44,10 +44,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table's contract. `surrogate` tables get an `id` from the database and `key` is then a unique rule.
-
-    Of `versioned` tables the database keeps every row that is replaced or deleted, in the table `history` describes.
-    """
+    """A table's contract. `surrogate` tables get an `id` from the database and `key` is then a unique rule."""
 
     name: str
     zh: str
@@ -56,7 +53,6 @@ class Table:
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     surrogate: bool = False
-    versioned: bool = False
 
     @property
     def comment(self) -> str:
@@ -281,7 +277,6 @@ ADJUST_FACTOR = Table(
     ),
     ("ts_code", "ex_date"),
     indexes=(("ex_date", "ts_code"),),
-    versioned=True,
 )
 
 

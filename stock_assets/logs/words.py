@@ -22,6 +22,7 @@ EVENTS: dict[str, tuple[str, str]] = {
         "[存储] 无法启用 TimescaleDB，改用原生分区",
         "[store] no TimescaleDB, native partitions instead",
     ),
+    "timescale.no_compression": ("[存储] TimescaleDB 无法压缩", "[store] TimescaleDB cannot compress"),
     "index.dropped": ("[索引] 装载期间暂时删除", "[index] dropped while loading"),
     "index.kept": ("[索引] 表被占用，保留索引", "[index] the table is in use, indexes stay"),
     "index.rebuilt": ("[索引] 已重建", "[index] built again"),

@@ -18,12 +18,18 @@ from sqlalchemy.dialects.postgresql import insert
 from stock_assets.domain.errors import DataRefused
 from stock_assets.domain.tables import Table
 from stock_assets.storage.copy_frames import RowsExist, copy_in, driver, refusals
-from stock_assets.storage.layout import DAY, PARTED
+from stock_assets.storage.layout import DAY, PARTED, is_lockable
 from stock_assets.storage.schema import table_of
 
 _log = structlog.get_logger(__name__)
-# The triggers that keep old versions read it, and forget it with the transaction.
-_RUN_ID = sa.text("SELECT set_config('stock_assets.run_id', :run_id, true)")
+# For this transaction: the triggers that keep old versions write the run down, and TimescaleDB may unpack as many
+# compressed rows as a late correction of a market day needs. To a server without it the name means nothing.
+_SETTINGS = sa.text("""
+    SELECT set_config('stock_assets.run_id', :run_id, true),
+           set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)
+""")
+# Where rows cannot be locked, writers that compare take turns.
+_ONE_WRITER = sa.text("SELECT pg_advisory_xact_lock(hashtext('bulk_load'), hashtext(:table))")
 # Each further pass is needed only when another writer committed the same new keys in between.
 _PASSES = 5
 
@@ -59,17 +65,17 @@ def load(  # noqa: PLR0913  (each has its default)
 
     A row whose difference lies only in `ignore` counts as unchanged; when a row is updated, these columns are written
     too. `is_new` says that no key of the frame is there yet, which is faster; where it proves wrong, the rows are
-    compared after all. Old versions of a versioned table's rows are kept under `run_id`.
+    compared after all. `run_id` stands with the old rows that the database keeps.
 
     Errors: `DataRefused` when the database's own rules are broken; the transaction is lost then.
     """
     if frame.is_empty():
         return Counts()
     with refusals(table.name):
+        conn.execute(_SETTINGS, {"run_id": run_id or ""})
         if is_new and _append(conn, table, frame):
             return Counts(inserted=frame.height)
         stage(conn, table, frame)
-        conn.execute(_RUN_ID, {"run_id": run_id or ""})
         return merge_staged(conn, table, frame.height, ignore)
 
 
@@ -131,10 +137,13 @@ def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str,
         same_key(table, target, staged),
         differ(target, staged, [name for name in content if name not in ignore]),
     )
-    # Locking in key order first: two writers that meet wait for each other instead of deadlocking.
-    lock = sa.select(sa.literal(1)).select_from(target.join(staged, stale))
-    lock = lock.order_by(*(target.c[name] for name in table.key)).with_for_update(of=target)
-    count_stale = sa.select(sa.func.count()).select_from(lock.subquery())
+    stale_rows = sa.select(sa.literal(1)).select_from(target.join(staged, stale))
+    if is_lockable(conn, table.name):
+        # Locking in key order first: two writers that meet wait for each other instead of deadlocking.
+        stale_rows = stale_rows.order_by(*(target.c[name] for name in table.key)).with_for_update(of=target)
+    else:
+        conn.execute(_ONE_WRITER, {"table": table.name})
+    count_stale = sa.select(sa.func.count()).select_from(stale_rows.subquery())
     update = target.update().values({name: staged.c[name] for name in content}).where(stale)
     inserted = updated = missing = added = 0
     for _ in range(_PASSES):

@@ -73,6 +73,11 @@ def layout_of(conn: Connection, table: str) -> Layout:
     return "partitions" if conn.scalar(_KIND, {"name": table}) == "p" else "plain"
 
 
+def is_lockable(conn: Connection, table: str) -> bool:
+    """Return whether single rows of `table` can be locked: TimescaleDB locks none that is compressed."""
+    return table not in PARTED or layout_of(conn, table) != "hypertable"
+
+
 def extent_of(conn: Connection, table: str) -> tuple[int, int]:
     """Return the bytes of `table` on disk, indexes included, and its rows as the server estimates them."""
     query = _HYPERTABLE_EXTENT if layout_of(conn, table) == "hypertable" else _EXTENT

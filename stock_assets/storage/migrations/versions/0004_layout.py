@@ -7,6 +7,7 @@ nothing, so that a later change of theirs cannot change what this revision stand
 from alembic import op
 
 from stock_assets.storage.layout import best_layout, convert
+from stock_assets.storage.timescale import arrange
 
 revision = "0004"
 down_revision = "0003"
@@ -17,11 +18,13 @@ _TABLES = ("stock_daily",)
 
 
 def upgrade() -> None:
-    """Rewrite the table into the best layout of this server."""
+    """Rewrite the table into the best layout of this server, compressed by the server itself where it can."""
     conn = op.get_bind()
     layout = best_layout(conn)
     for table in _TABLES:
         convert(conn, table, layout)
+        if layout == "hypertable":
+            arrange(conn, table)
 
 
 def downgrade() -> None:
