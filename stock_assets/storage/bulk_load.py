@@ -23,10 +23,12 @@ from stock_assets.storage.schema import table_of
 
 _log = structlog.get_logger(__name__)
 # For this transaction: the triggers that keep old versions write the run down, and TimescaleDB may unpack as many
-# compressed rows as a late correction of a market day needs. To a server without it the name means nothing.
+# compressed rows as a late correction of a market day needs (to a server without it the name means nothing). A plan made
+# for these days looks into their parts only, a plan for any days into all.
 _SETTINGS = sa.text("""
     SELECT set_config('stock_assets.run_id', :run_id, true),
-           set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)
+           set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true),
+           set_config('plan_cache_mode', 'force_custom_plan', true)
 """)
 # Where rows cannot be locked, writers that compare take turns.
 _ONE_WRITER = sa.text("SELECT pg_advisory_xact_lock(hashtext('bulk_load'), hashtext(:table))")

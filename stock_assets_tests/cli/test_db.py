@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from stock_assets.storage import migrate
 from stock_assets.storage.database import Database
 from stock_assets.wiring import Installation
-from stock_assets_tests.cli.conftest import Call
+from stock_assets_tests.cli.conftest import FIRST, Call
 
 
 def days_of(database: Database) -> int:
@@ -88,3 +88,28 @@ def test_doctor_warns_when_the_processes_together_do_not_fit(call: Call, monkeyp
     said = call("doctor")
     assert said.code == 78
     assert "raise max_connections of the server to at least 80" in said.out
+
+
+def test_doctor_names_an_index_that_is_away_and_the_next_load_brings_it_back(loaded: Installation, call: Call) -> None:
+    name = "ix_stock_daily_trade_date_ts_code"
+    with loaded.database.begin() as conn:
+        definition = f"CREATE INDEX {name} ON stock_daily (trade_date, ts_code)"
+        record = "INSERT INTO dropped_index VALUES (:name, 'stock_daily', :definition, NULL, now(), 'disk full')"
+        conn.execute(sa.text(record), {"name": name, "definition": definition.replace("(", "USING btree (")})
+        conn.execute(sa.text(f"DROP INDEX {name}"))
+    said = call("doctor")
+    assert said.code == 78
+    assert name in said.out
+    assert "disk full" in said.out
+    assert call("backfill-daily", "--start", str(FIRST), "--end", str(FIRST)).code == 0
+    said = call("doctor")
+    assert "indexes in place" in said.out
+    assert said.code == 0
+
+
+def test_compressing_a_store_without_timescaledb_says_why_not(loaded: Installation, call: Call) -> None:
+    said = call("db", "compress")
+    assert said.code == 78
+    assert len(said.err.splitlines()) == 1
+    assert "TimescaleDB" in said.err
+    assert days_of(loaded.database) == 5
