@@ -69,7 +69,8 @@ def without_indexes(
     with database.dedicated() as guard:
         is_ours = _take(guard, table.name)
         if is_ours:
-            restore_locked(database, table.name)
+            # As at a start: what is left may be half built.
+            restore_locked(database, table.name, is_concurrent=True)
         with database.read() as conn:
             _, held = extent_of(conn, table.name)
         is_away = is_ours and pays(held=held, coming=rows_coming) and _drop_all(database, table, run_id, now)

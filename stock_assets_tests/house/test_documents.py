@@ -13,7 +13,16 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # The brackets keep this file, which is searched as well, from being found.
 MACHINE = re.compile(r"/[r]oot/|/[h]ome/[a-z]|/[w]ork/|/[U]sers/[a-z]|[A-Z]:\\[U]sers")
 REGISTRY = re.compile(r"[p]ypi\.org|python[h]osted\.org|/pypi/[s]imple|[t]singhua\.edu")
-PAGES = ["first-steps", "reading", "architecture", "tables", "settings", "troubleshooting", "performance", "maintenance"]
+PAGES = [
+    "first-steps",
+    "reading",
+    "architecture",
+    "tables",
+    "settings",
+    "troubleshooting",
+    "performance",
+    "maintenance",
+]
 
 
 @pytest.mark.parametrize("path", reference_pages(), ids=str)

@@ -154,6 +154,15 @@ def test_the_next_load_builds_what_is_left_before_it_starts(
     assert load_whole(database, STOCK_DAILY, frames, rows=120, run_id="run", now=NOW) == Counts(unchanged=120)
 
 
+def test_the_next_load_finishes_a_build_that_was_killed(database: Database, process: Callable[..., Process]) -> None:
+    kill_while_away(database, process)
+    with database.begin() as conn:
+        conn.execute(sa.text(f"CREATE INDEX {INDEX} ON ONLY stock_daily (trade_date, ts_code)"))
+    load_whole(database, STOCK_DAILY, [bars(CODES, DAYS)], rows=120, run_id="run", now=NOW)
+    assert dropped(database) == []
+    assert all(valid_indexes(database).values())
+
+
 def test_a_living_load_is_left_alone(database: Database) -> None:
     with without_indexes(database, STOCK_DAILY, rows_coming=10**6, run_id="run", now=NOW):
         restore(database)

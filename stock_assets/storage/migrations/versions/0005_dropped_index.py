@@ -37,5 +37,5 @@ def downgrade() -> None:
     """Build what is still dropped, and drop the record."""
     conn = op.get_bind()
     for definition in list(conn.scalars(sa.text("SELECT definition FROM dropped_index"))):
-        conn.exec_driver_sql(definition)
+        conn.exec_driver_sql(definition.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS", 1))
     op.drop_table("dropped_index")
