@@ -182,9 +182,6 @@ def test_indexes_whose_building_died_are_built_at_the_next_start(
     assert state_of(loaded) == crashes.undisturbed
 
 
-@pytest.mark.xfail(
-    reason="restore_locked builds an index by its name alone: what a concurrent build left is in its way"
-)
 @pytest.mark.parametrize("where", RESTORING)
 def test_indexes_whose_building_died_are_built_by_the_next_load(loaded: Database, crashes: Crashes, where: str) -> None:
     lose_indexes(loaded)
