@@ -154,7 +154,7 @@ def _build_concurrently(database: Database, table: str, name: str, definition: s
     with database.dedicated() as connection:
         # What a build that was killed left behind.
         for (broken,) in connection.execute(_INVALID, {"name": table}).fetchall():
-            connection.execute(_words(f"DROP INDEX IF EXISTS {broken}"))
+            _patiently(connection, f"DROP INDEX IF EXISTS {broken}")
         if layout == "plain":
             connection.execute(_words(definition.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY IF NOT EXISTS", 1)))
         elif layout == "hypertable":

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -103,6 +104,19 @@ def test_a_change_by_hand_is_kept_and_dated_now(database: Database) -> None:
         assert all(now - SECOND * 60 < old.valid_to <= now for old in kept(conn))
         assert closes(conn) == closes(conn, now) == {CODES[0]: 10, CODES[2]: 10.5}
         assert closes(conn, before) == dict.fromkeys(CODES, 10.5)
+
+
+def test_a_row_that_is_deleted_and_comes_again_with_the_same_time_makes_versions_that_do_not_overlap(
+    database: Database,
+) -> None:
+    with database.begin() as conn:
+        for _ in range(3):
+            load(conn, STOCK_DAILY, close_of(CODES[:1], 10.5, NOW))
+            load(conn, STOCK_DAILY, close_of(CODES[:1], 9.75, NOW), run_id="run")
+            conn.execute(sa.text("DELETE FROM stock_daily"))
+        versions = kept(conn)
+        assert [old.close for old in versions] == [10.5, 9.75] * 3
+        assert all(one.valid_to <= other.valid_from for one, other in pairwise(versions))
 
 
 def test_rows_of_a_run_that_is_rolled_back_leave_no_version(database: Database) -> None:

@@ -23,25 +23,29 @@ _TIMESTAMP = sa.DateTime(timezone=True)
 _BAR = """ts_code, trade_date, open, high, low, close, pre_close, volume, amount, turnover_rate, pct_chg, is_suspended, is_st,
     pe_ttm, pb_mrq, ps_ttm, pcf_ncf_ttm, source"""
 _FACTOR = "ts_code, ex_date, back_adjust_factor, source"
-# A clock that stands still, or goes back, must not make two versions of one moment. A change by hand, outside of any run,
+# A clock that stands still, or goes back, must not make two versions of one moment, not even when a row was deleted and
+# came again. A change by hand, outside of any run,
 # that forgets updated_at happens now.
 _KEEP = """
     CREATE FUNCTION keep_{table}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $body$
     DECLARE
         run text := nullif(current_setting('stock_assets.run_id', true), '');
-        after timestamptz := OLD.updated_at + interval '1 microsecond';
+        start timestamptz := greatest(OLD.updated_at, (
+            SELECT max(valid_to) FROM {table}_history AS kept WHERE kept.ts_code = OLD.ts_code AND kept.{day} = OLD.{day}
+        ));
+        after timestamptz := start + interval '1 microsecond';
     BEGIN
         IF TG_OP = 'DELETE' THEN
             after := greatest(clock_timestamp(), after);
         ELSIF NEW IS NOT DISTINCT FROM OLD THEN
             RETURN NEW;
-        ELSIF NEW.updated_at > OLD.updated_at THEN
+        ELSIF NEW.updated_at > start THEN
             after := NEW.updated_at;
         ELSIF run IS NULL THEN
             after := greatest(clock_timestamp(), after);
         END IF;
         INSERT INTO {table}_history ({columns}, valid_from, valid_to, run_id)
-        VALUES ({old_columns}, OLD.updated_at, after, run);
+        VALUES ({old_columns}, start, after, run);
         IF TG_OP = 'DELETE' THEN
             RETURN OLD;
         END IF;
@@ -64,7 +68,7 @@ _AS_OF = """
 _COMMENT = """
     COMMENT ON FUNCTION {table}_as_of(timestamptz) IS '{table} 在该时刻的样子 | {table} as the store knew it at that moment'
 """
-_VERSIONED = (("stock_daily", _BAR), ("adjust_factor", _FACTOR))
+_VERSIONED = (("stock_daily", "trade_date", _BAR), ("adjust_factor", "ex_date", _FACTOR))
 
 
 def upgrade() -> None:
@@ -190,9 +194,9 @@ def upgrade() -> None:
         comment="adjust_factor 中被更正或删除的旧行，由数据库自动保存 | Rows of adjust_factor as they were before a correction or deletion, kept by the database itself",
     )
     op.create_index("ix_adjust_factor_history_ex_date_ts_code", "adjust_factor_history", ["ex_date", "ts_code"])
-    for table, columns in _VERSIONED:
+    for table, day, columns in _VERSIONED:
         old_columns = ", ".join(f"OLD.{name.strip()}" for name in columns.split(","))
-        op.execute(_KEEP.format(table=table, columns=columns, old_columns=old_columns))
+        op.execute(_KEEP.format(table=table, day=day, columns=columns, old_columns=old_columns))
         op.execute(_TRIGGER.format(table=table))
         op.execute(_AS_OF.format(table=table, columns=columns))
         op.execute(_COMMENT.format(table=table))
@@ -200,7 +204,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them; the current rows stay."""
-    for table, _ in _VERSIONED:
+    for table, _, _ in _VERSIONED:
         op.execute(f"DROP FUNCTION {table}_as_of(timestamptz)")
         op.execute(f"DROP TRIGGER keep_{table} ON {table}")
         op.execute(f"DROP FUNCTION keep_{table}()")

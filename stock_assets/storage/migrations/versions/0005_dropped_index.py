@@ -36,6 +36,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Build what is still dropped, and drop the record."""
     conn = op.get_bind()
-    for definition in list(conn.scalars(sa.text("SELECT definition FROM dropped_index"))):
-        conn.exec_driver_sql(definition.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS", 1))
+    for name, definition in list(conn.execute(sa.text("SELECT index_name, definition FROM dropped_index"))):
+        # It may be there, whole or half built.
+        conn.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
+        conn.exec_driver_sql(definition)
     op.drop_table("dropped_index")
