@@ -58,6 +58,9 @@ _HEADS: Final = {
     "updated_at": "更新时间",
     "resolved_at": "解决时间",
     "banned_until": "解禁时间",
+    "valid_from": "生效时间",
+    "valid_to": "失效时间",
+    "problem": "原因",
 }
 # Where the column's own name is wider than what it holds.
 _SHORT_NAMES: Final = {"trade_date": "date", "pct_chg": "chg %", "turnover_rate": "turn %", "is_suspended": "halted"}
