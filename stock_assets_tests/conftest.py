@@ -4,20 +4,16 @@ import os
 import shutil
 import signal
 import tempfile
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-import sqlalchemy as sa
 import structlog
-from psycopg import sql
 
 from stock_assets.storage import migrate
 from stock_assets.storage.database import Database
 from stock_assets.storage.embedded import EmbeddedServer
+from stock_assets_tests.databases import ExternalServer, Server, own_database
 
 # A shell that starts the tests in the background makes them, and every process that they start, deaf to Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -25,25 +21,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 TEST_DATABASE_URL = "STOCK_ASSETS_TEST_DATABASE_URL"
 TEST_TIMESCALE_URL = "STOCK_ASSETS_TEST_TIMESCALE_URL"
-
-
-class Server(Protocol):
-    """A running PostgreSQL on which tests may create databases."""
-
-    def url(self, database: str = "postgres") -> str:
-        """Return the address of one of its databases."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalServer:
-    """A server that the environment names."""
-
-    address: str
-
-    def url(self, database: str = "postgres") -> str:
-        """Return its address with another database."""
-        return sa.make_url(self.address).set(database=database).render_as_string(hide_password=False)
 
 
 @pytest.fixture(autouse=True)
@@ -73,29 +50,18 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def migrated_template(server: Server) -> Iterator[str]:
     """The name of a database at the newest revision, without rows and without connections."""
-    name = f"template_{uuid.uuid4().hex[:12]}"
-    admin = Database(server.url("postgres"))
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    template = Database(server.url(name))
-    migrate.upgrade(template)
-    template.close()
-    yield name
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database(server) as url:
+        template = Database(url)
+        migrate.upgrade(template)
+        template.close()
+        yield template.name
 
 
 @pytest.fixture
 def database_url(server: Server, migrated_template: str) -> Iterator[str]:
     """The address of a migrated database of this test alone, for tests that connect from other processes."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = Database(server.url("postgres"))
-    with admin.dedicated() as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(migrated_template)))
-    yield server.url(name)
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database(server, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -118,20 +84,13 @@ def timescale_server() -> Server:
 @pytest.fixture
 def timescale_url(timescale_server: Server) -> Iterator[str]:
     """The address of a migrated database of this test alone in which TimescaleDB is there."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = Database(timescale_server.url("postgres"))
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        database = Database(timescale_server.url(name))
+    with own_database(timescale_server) as url:
+        database = Database(url)
         with database.dedicated() as connection:
             connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         migrate.upgrade(database)
         database.close()
-        yield timescale_server.url(name)
-    finally:
-        with admin.dedicated() as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        yield url
 
 
 @pytest.fixture

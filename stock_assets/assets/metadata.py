@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 from dagster import MetadataValue, TableColumn, TableColumnConstraints, TableRecord, TableSchema
 
-from stock_assets.domain.tables import Table
+from stock_assets.domain.contract import Table
 from stock_assets.pipeline.refresh import CalendarReport, SecuritiesReport
 from stock_assets.pipeline.report import DayOutcome, IngestReport
 

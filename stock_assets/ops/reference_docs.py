@@ -6,7 +6,8 @@ A test holds the committed pages to these texts. Prose does not belong here.
 from collections.abc import Mapping
 from pathlib import Path
 
-from stock_assets.domain.tables import TABLES, Column, Table
+from stock_assets.domain.contract import Column, Table
+from stock_assets.domain.tables import TABLES
 from stock_assets.settings import Knob, knobs
 
 _KINDS = {

@@ -11,8 +11,9 @@ from datetime import date, datetime
 
 import polars as pl
 
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import StockAssetsError
-from stock_assets.domain.tables import STOCK_DAILY, Table
+from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.quality.bar_rules import judge_bars

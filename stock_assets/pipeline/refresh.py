@@ -13,8 +13,9 @@ import polars as pl
 from stock_assets.domain.answers import Answer, Rows, error_of
 from stock_assets.domain.calendar import FIRST_SESSION
 from stock_assets.domain.codes import board_of
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import AnswerBroken, StockAssetsError
-from stock_assets.domain.tables import SECURITY, TRADING_DAY, Table
+from stock_assets.domain.tables import SECURITY, TRADING_DAY
 from stock_assets.domain.universe import CODE_CHANGES
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.landing import stamp

@@ -13,7 +13,7 @@ from typing import Protocol
 import polars as pl
 
 from stock_assets.domain.answers import Answer
-from stock_assets.domain.tables import Table
+from stock_assets.domain.contract import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import adbc_driver_postgresql
 import pyarrow as pa
 from psycopg import sql
 
+from stock_assets.domain.contract import Kind
 from stock_assets.domain.errors import ConfigurationError, StoreUnavailable
-from stock_assets.domain.tables import Kind
 from stock_assets.storage.database import Database, is_lost
 
 # pyarrow ships no types: these names say what a value is.

@@ -6,6 +6,7 @@ a database of their own and not part of it. Nothing here removes a backup.
 """
 
 import hashlib
+import itertools
 import os
 import re
 import subprocess
@@ -46,14 +47,15 @@ class Backup:
     programs: Programs
 
 
-def backup_name(revision: str, now: datetime) -> str:
-    """Return the file name of a backup: its revision and the time in UTC."""
-    return f"stock_assets-{revision}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}.dump"
-
-
 def default_path(database: Database, home: Path, now: datetime) -> Path:
-    """Return where a backup of the store as it is now goes."""
-    return home / "backups" / backup_name(_revision_of(database), now)
+    """Return where a backup of the store as it is now goes: a file named by revision and time in UTC, not there yet."""
+    name = f"stock_assets-{_revision_of(database)}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    path = home / "backups" / f"{name}.dump"
+    # Two backups in one second are usual: a restore saves what it replaces first.
+    others = itertools.count(2)
+    while path.exists():
+        path = path.with_name(f"{name}-{next(others)}.dump")
+    return path
 
 
 def make_backup(database: Database, path: Path) -> Backup:

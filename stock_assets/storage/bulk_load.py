@@ -15,8 +15,8 @@ from psycopg import sql
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import Table
 from stock_assets.storage.copy_frames import RowsExist, copy_in, driver, refusals
 from stock_assets.storage.layout import DAY, PARTED, is_lockable
 from stock_assets.storage.schema import table_of

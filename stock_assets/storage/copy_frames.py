@@ -18,8 +18,8 @@ from pyarrow import csv as _csv
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import Table
 
 # Neither ships types that pyright can use.
 csv: Any = cast("Any", _csv)

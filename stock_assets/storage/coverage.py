@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import Connection
 
-from stock_assets.domain.tables import SECURITY, TABLES, TRADING_DAY, Table
+from stock_assets.domain.contract import Table
+from stock_assets.domain.tables import SECURITY, TABLES, TRADING_DAY
 from stock_assets.storage.copy_frames import copy_out, driver
 from stock_assets.storage.layout import extent_of
 from stock_assets.storage.schema import table_of

@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 from sqlalchemy import Connection
 
-from stock_assets.domain.tables import Table
+from stock_assets.domain.contract import Table
 from stock_assets.storage.bulk_load import Counts, load
 from stock_assets.storage.database import Database
 from stock_assets.storage.index_management import without_indexes

@@ -16,7 +16,8 @@ import structlog
 from psycopg import sql
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from stock_assets.domain.tables import DROPPED_INDEX, Table
+from stock_assets.domain.contract import Table
+from stock_assets.domain.tables import DROPPED_INDEX
 from stock_assets.storage.database import Database
 from stock_assets.storage.layout import extent_of, layout_of, parts_of
 from stock_assets.storage.schema import table_of

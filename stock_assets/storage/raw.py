@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from stock_assets.domain.tables import Table
+from stock_assets.domain.contract import Table
 from stock_assets.storage.bulk_load import Counts, differ, stage
 from stock_assets.storage.copy_frames import copy_in, refusals
 from stock_assets.storage.schema import table_of

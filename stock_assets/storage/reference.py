@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import Connection
 
-from stock_assets.domain.tables import SECURITY, TRADING_DAY, Table
+from stock_assets.domain.contract import Table
+from stock_assets.domain.tables import SECURITY, TRADING_DAY
 from stock_assets.storage.bulk_load import Counts, load
 from stock_assets.storage.copy_frames import columns_of, copy_out
 from stock_assets.storage.schema import table_of

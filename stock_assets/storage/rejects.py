@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import Connection
 
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import QUALITY_FINDING, REJECTED_ROW, Table
+from stock_assets.domain.tables import QUALITY_FINDING, REJECTED_ROW
 from stock_assets.storage.bulk_load import Counts, insert_missing, merge_staged, same_key, stage
 from stock_assets.storage.copy_frames import columns_of, copy_out, refusals
 from stock_assets.storage.schema import table_of

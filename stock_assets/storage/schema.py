@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from stock_assets.domain import tables as contracts
-from stock_assets.domain.tables import Column, Kind, Table
+from stock_assets.domain.contract import Column, Kind, Table
 
 _NAMES = {
     "pk": "pk_%(table_name)s",

@@ -10,8 +10,9 @@ from typing import Literal
 
 from psycopg import sql
 
+from stock_assets.domain.contract import Column, Kind, Table
 from stock_assets.domain.errors import InvalidInput
-from stock_assets.domain.tables import TABLES, Column, Kind, Table
+from stock_assets.domain.tables import TABLES
 from stock_assets.storage.arrow_session import ArrowSchema, arrow_schema
 
 Order = Literal["key", "none"]

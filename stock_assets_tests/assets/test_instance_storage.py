@@ -18,7 +18,7 @@ from stock_assets.definitions import build_definitions
 from stock_assets.storage.database import Database
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.test_runs import RANGE, run
-from stock_assets_tests.conftest import Server
+from stock_assets_tests.databases import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSIONS = 10

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import ADJUST_FACTOR, TABLES, Table
+from stock_assets.domain.tables import ADJUST_FACTOR, TABLES
 
 GOOD = pl.DataFrame(
     {

@@ -19,8 +19,7 @@ from stock_assets.simulator.market import SimulatedMarket
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.storage.capacity import needed_by_a_run
 from stock_assets.storage.database import Database
-from stock_assets_tests.conftest import Server
-from stock_assets_tests.faults.stores import own_database
+from stock_assets_tests.databases import Server, own_database
 
 pytestmark = pytest.mark.slow
 TODAY = date(2026, 7, 31)

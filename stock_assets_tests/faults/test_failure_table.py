@@ -7,9 +7,8 @@ import pytest
 
 from stock_assets.simulator.faults import KINDS, ConnectionKind
 from stock_assets.storage.database import Database
-from stock_assets_tests.conftest import Server
+from stock_assets_tests.databases import Server, own_database
 from stock_assets_tests.faults.page import page
-from stock_assets_tests.faults.stores import own_database
 from stock_assets_tests.faults.table import CALLS, PAGE, Cell, build, faults_of
 
 pytestmark = pytest.mark.slow

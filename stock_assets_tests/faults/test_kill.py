@@ -25,8 +25,8 @@ from stock_assets.simulator.market import SimulatedMarket
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.storage.database import Database
 from stock_assets.storage.embedded import EmbeddedServer
-from stock_assets_tests.conftest import Server
-from stock_assets_tests.faults.stores import new_home, own_database, remove_home
+from stock_assets_tests.databases import Server, own_database
+from stock_assets_tests.faults.stores import new_home, remove_home
 
 pytestmark = [
     pytest.mark.slow,

@@ -17,6 +17,7 @@ from stock_assets.storage import index_management, migrate
 from stock_assets.storage.bulk_load import Counts
 from stock_assets.storage.database import Database, ensure_database
 from stock_assets.storage.embedded import EmbeddedServer
+from stock_assets_tests.databases import own_database
 from stock_assets_tests.faults import storage_clients
 from stock_assets_tests.faults.stopped_clients import (
     Clients,
@@ -30,7 +31,7 @@ from stock_assets_tests.faults.stopped_clients import (
     wait_until_noticed,
 )
 from stock_assets_tests.faults.storage_clients import AT_START, CODES, DAYS
-from stock_assets_tests.faults.stores import new_home, own_database, remove_home
+from stock_assets_tests.faults.stores import new_home, remove_home
 from stock_assets_tests.storage.conftest import Process
 from stock_assets_tests.storage.made_up_rows import NOW
 from stock_assets_tests.storage.test_crash import kill_server

@@ -27,8 +27,7 @@ from stock_assets.sources.baostock.pool import BaoStockPool
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.storage import bars, coverage, rejects
 from stock_assets.storage.database import Database
-from stock_assets_tests.conftest import Server
-from stock_assets_tests.faults.stores import own_database
+from stock_assets_tests.databases import Server, own_database
 
 pytestmark = pytest.mark.slow
 FIRST, LAST = date(1999, 11, 10), date(2025, 4, 7)

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from stock_assets.domain.tables import RAW_BAOSTOCK_DAILY, REJECTED_ROW, SECURITY, STOCK_DAILY, TRADING_DAY, Table
+from stock_assets.domain.contract import Table
+from stock_assets.domain.tables import RAW_BAOSTOCK_DAILY, REJECTED_ROW, SECURITY, STOCK_DAILY, TRADING_DAY
 from stock_assets.storage.database import Database
 from stock_assets.storage.ledger import LedgerEntry
 

@@ -58,6 +58,8 @@ def test_a_backup_is_named_for_its_revision_and_time_and_only_its_owner_may_read
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+    # A second one in the same second gets a name of its own.
+    assert default_path(store, tmp_path, NOW) == path.with_stem(f"{path.stem}-2")
 
 
 def test_a_backup_never_overwrites_a_file(store: Database, made: Backup) -> None:

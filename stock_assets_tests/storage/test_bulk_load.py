@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from psycopg import sql
 
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import QUALITY_FINDING, STOCK_DAILY, TABLES, TRADING_DAY, Table
+from stock_assets.domain.tables import QUALITY_FINDING, STOCK_DAILY, TABLES, TRADING_DAY
 from stock_assets.storage import copy_frames
 from stock_assets.storage.bars import read_bars, rows_of_day
 from stock_assets.storage.bulk_load import Counts, load, stage

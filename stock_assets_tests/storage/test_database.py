@@ -12,7 +12,7 @@ from sqlalchemy import exc
 
 from stock_assets.domain.errors import ConfigurationError, StoreUnavailable
 from stock_assets.storage.database import Database, ensure_database
-from stock_assets_tests.conftest import Server
+from stock_assets_tests.databases import Server
 
 
 def count(database: Database) -> int:

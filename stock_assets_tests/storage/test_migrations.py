@@ -1,7 +1,6 @@
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg import sql
 from sqlalchemy.exc import ProgrammingError
 
 from stock_assets.domain.errors import ConfigurationError
@@ -18,7 +16,7 @@ from stock_assets.storage import migrate
 from stock_assets.storage.database import Database
 from stock_assets.storage.layout import parts_of
 from stock_assets.storage.schema import metadata
-from stock_assets_tests.conftest import Server
+from stock_assets_tests.databases import Server, own_database
 
 ROOT = Path(__file__).resolve().parents[2]
 # How a table lies on disk is no part of its contract: the partitions themselves are left out.
@@ -40,15 +38,10 @@ CATALOG = {
 
 @pytest.fixture
 def empty(server: Server) -> Iterator[Database]:
-    name = f"empty_{uuid.uuid4().hex[:12]}"
-    admin = Database(server.url("postgres"))
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    database = Database(server.url(name))
-    yield database
-    database.close()
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database(server) as url:
+        database = Database(url)
+        yield database
+        database.close()
 
 
 def _catalog(database: Database) -> dict[str, set[tuple[object, ...]]]:

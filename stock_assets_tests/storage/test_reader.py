@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from psycopg import sql
 
 from stock_assets.domain.adjustment import Adjust
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import ConfigurationError, InvalidInput, StoreUnavailable
 from stock_assets.domain.tables import (
     ADJUST_FACTOR,
@@ -23,7 +24,6 @@ from stock_assets.domain.tables import (
     STOCK_DAILY,
     TABLES,
     TRADING_DAY,
-    Table,
 )
 from stock_assets.storage.arrow_session import READER_ROLE, arrow
 from stock_assets.storage.bulk_load import load

@@ -1,32 +1,25 @@
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import date
 
 import pytest
 import sqlalchemy as sa
-from psycopg import sql
 from sqlalchemy.exc import IntegrityError
 
-from stock_assets.domain.tables import TABLES, Table
+from stock_assets.domain.contract import Table
+from stock_assets.domain.tables import TABLES
 from stock_assets.storage.database import Database
 from stock_assets.storage.schema import metadata, table_of
-from stock_assets_tests.conftest import Server
+from stock_assets_tests.databases import Server, own_database
 from stock_assets_tests.storage.made_up_rows import BAR, DAY, NOW, entry, security
 
 
 @pytest.fixture(scope="module")
 def database(server: Server, migrated_template: str) -> Iterator[Database]:
     """One migrated database for this file: whatever a test inserts is rolled back."""
-    name = f"schema_{uuid.uuid4().hex[:12]}"
-    admin = Database(server.url("postgres"))
-    names = {"name": sql.Identifier(name), "template": sql.Identifier(migrated_template)}
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
-    database = Database(server.url(name))
-    yield database
-    database.close()
-    with admin.dedicated() as connection:
-        connection.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+    with own_database(server, migrated_template) as url:
+        database = Database(url)
+        yield database
+        database.close()
 
 
 def _insert(database: Database, table: str, *rows: Mapping[str, object]) -> None:

@@ -16,7 +16,7 @@ from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.storage import migrate
 from stock_assets.storage.bulk_load import Counts, load
 from stock_assets.storage.database import Database
-from stock_assets_tests.conftest import Server
+from stock_assets_tests.databases import Server, own_database
 from stock_assets_tests.storage.made_up_rows import DAY, LATER, NOW, bars, frame_of
 
 CODES = ["000001.SZ", "000002.SZ", "600000.SH"]
@@ -193,14 +193,14 @@ def test_a_server_on_which_the_user_may_make_no_role_is_migrated_all_the_same(
     name = f"plain_{uuid.uuid4().hex[:12]}"
     with database.dedicated() as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'plain'").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(name)))
         try:
-            url = sa.make_url(server.url(name)).set(username=name, password="plain")
-            plain = Database(url.render_as_string(hide_password=False))
-            migrate.upgrade(plain)
-            assert not migrate.pending(plain)
-            migrate.downgrade(plain, "base")
-            plain.close()
+            with own_database(server, owner=name) as url:
+                plain = Database(
+                    sa.make_url(url).set(username=name, password="plain").render_as_string(hide_password=False)
+                )
+                migrate.upgrade(plain)
+                assert not migrate.pending(plain)
+                migrate.downgrade(plain, "base")
+                plain.close()
         finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))

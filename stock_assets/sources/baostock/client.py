@@ -15,6 +15,7 @@ import polars as pl
 import structlog
 
 from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Refused, Rows, Truncated, verdict
+from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import (
     AccessDenied,
     AnswerBroken,
@@ -26,7 +27,7 @@ from stock_assets.domain.errors import (
     SourceError,
     StockAssetsError,
 )
-from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, Table
+from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY
 from stock_assets.sources.baostock import translate
 from stock_assets.sources.baostock.frames import SOURCE
 from stock_assets.sources.baostock.guard import Deadlines
