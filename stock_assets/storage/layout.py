@@ -21,7 +21,7 @@ PARTED = ("stock_daily",)
 DAY = "trade_date"
 # About as many rows each, small enough for their indexes to stay in memory while a part is loaded, and few, because one
 # stock's whole history looks into every one of them. The last one has no end.
-FIRST_YEARS = (1990, 2000, 2005, 2010, 2014, 2017, *range(2019, 2041, 2))
+FIRST_YEARS = (1990, 2005, 2011, 2015, *range(2018, 2031, 3))
 CHUNK = "2 years"
 
 _log = structlog.get_logger(__name__)

@@ -140,7 +140,7 @@ LOADING = {
 }
 RESTORING = {
     "no part is begun": Step("LOCK stock_daily_from_1990 IN SHARE UPDATE EXCLUSIVE MODE", "CREATE INDEX CONCURRENTLY"),
-    "a part is half built": Step("LOCK stock_daily_from_2019 IN ROW EXCLUSIVE MODE", "CREATE INDEX CONCURRENTLY"),
+    "a part is half built": Step("LOCK stock_daily_from_2018 IN ROW EXCLUSIVE MODE", "CREATE INDEX CONCURRENTLY"),
     "all is built and still called dropped": Step("LOCK dropped_index IN SHARE MODE", "DELETE FROM dropped_index"),
 }
 

@@ -122,7 +122,7 @@ def test_a_build_that_was_killed_half_way_is_finished(database: Database, proces
     kill_while_away(database, process)
     with database.begin() as conn:
         conn.execute(sa.text(f"CREATE INDEX {INDEX} ON ONLY stock_daily (trade_date, ts_code)"))
-        conn.execute(sa.text("CREATE INDEX half_way ON stock_daily_from_2025 (trade_date, ts_code)"))
+        conn.execute(sa.text("CREATE INDEX half_way ON stock_daily_from_2024 (trade_date, ts_code)"))
         conn.execute(sa.text(f"ALTER INDEX {INDEX} ATTACH PARTITION half_way"))
     assert valid_indexes(database)[INDEX] is False
     restore(database)
