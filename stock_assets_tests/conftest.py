@@ -42,6 +42,12 @@ def server() -> Iterator[Server]:
     home = Path(tempfile.mkdtemp(prefix="stock-assets-tests-"))
     embedded = EmbeddedServer(home)
     embedded.ensure_running()
+    admin = Database(embedded.url())
+    with admin.dedicated() as connection:
+        # What is killed here is processes, never the machine: nothing has to wait for the disk.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    admin.close()
     yield embedded
     embedded.release()
     shutil.rmtree(home, ignore_errors=True)
