@@ -1,5 +1,7 @@
 """A whole table of bars, generated, loaded and committed: with the secondary index in place, and with it away.
 
+Beside them the same load into one table without partitions, index in place: what is there before anybody has measured.
+
 Histories come some stocks at a time, as a computation over the market brings them: the order in which the secondary index
 is the dearest. The limit is ready-made COPY data of the first frame, sent again and again into a table without any index.
 """
@@ -19,6 +21,7 @@ from stock_assets.storage import index_management
 from stock_assets.storage.copy_frames import columns_of, driver
 from stock_assets.storage.database import Database
 from stock_assets.storage.full_load import load_whole
+from stock_assets.storage.layout import Layout, convert
 from stock_assets_tests.benchmarks.loads import binary
 from stock_assets_tests.benchmarks.made_up_bars import bars, codes, histories, sessions
 from stock_assets_tests.benchmarks.stores import checkpoint, store
@@ -26,6 +29,12 @@ from stock_assets_tests.benchmarks.stores import checkpoint, store
 _SESSIONS = 4_860  # of twenty years
 _STOCKS = 5_400
 _NEVER = 10**12
+_HOW: dict[str, tuple[Layout, int]] = {
+    "one table, index kept": ("plain", _NEVER),
+    "partitions, index kept": ("partitions", _NEVER),
+    "partitions, index away": ("partitions", 0),
+}
+"""Layout, and the number of rows from which on the index is taken away."""
 
 
 def limit(database: Database, rows: int) -> float:
@@ -50,30 +59,30 @@ def limit(database: Database, rows: int) -> float:
 @click.command()
 @click.option("--rows", default=15_000_000, show_default=True)
 @click.option("--order", type=click.Choice(["histories", "days"]), default="histories", show_default=True)
-@click.option("--indexes", type=click.Choice(["kept", "away"]), multiple=True, default=["kept", "away"])
+@click.option("--how", type=click.Choice(list(_HOW)), multiple=True, default=list(_HOW))
 @click.option("--url", help="an empty database; an embedded server by default")
-def full_load(rows: int, order: str, indexes: tuple[str, ...], url: str | None) -> None:
-    """Print seconds, rates, the ratio, and the peak memory of this process."""
+def full_load(rows: int, order: str, how: tuple[str, ...], url: str | None) -> None:
+    """Print seconds, rates, the ratios to the last, and the peak memory of this process."""
     taken: dict[str, float] = {}
     with store(url) as database:
-        for how in indexes:
+        for way in how:
+            layout, index_management.WORTH_ROWS = _HOW[way]
             with database.begin() as conn:
                 conn.execute(sa.text("TRUNCATE stock_daily"))
+                convert(conn, "stock_daily", layout)
             checkpoint(database)
-            index_management.WORTH_ROWS = 0 if how == "away" else _NEVER
             frames = _by_stocks(rows) if order == "histories" else _by_weeks(rows)
             started = time.perf_counter()
             counts = load_whole(database, STOCK_DAILY, frames, rows=rows, run_id="run", now=datetime.now(UTC))
-            taken[how] = time.perf_counter() - started
-            rate = counts.inserted / taken[how]
-            click.echo(
-                f"{order}, index {how}: {counts.inserted:,} rows in {taken[how]:.0f} s, {rate:,.0f} rows/s", nl=True
-            )
+            taken[way] = time.perf_counter() - started
+            rate = counts.inserted / taken[way]
+            click.echo(f"{order}, {way}: {counts.inserted:,} rows in {taken[way]:.0f} s, {rate:,.0f} rows/s")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         click.echo(f"peak memory of the loader: {peak:,.0f} MiB")
         click.echo(f"limit: {rows / limit(database, min(rows, 3_000_000)) * min(1, 3_000_000 / rows):,.0f} rows/s")
-    if len(taken) > 1:
-        click.echo(f"index away: {taken['kept'] / taken['away']:.2f} x")
+    *others, last = taken
+    for other in others:
+        click.echo(f"{last} against {other}: {taken[other] / taken[last]:.2f} x")
 
 
 def _by_stocks(rows: int) -> Iterator[pl.DataFrame]:
