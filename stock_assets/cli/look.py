@@ -9,6 +9,7 @@ import polars as pl
 from stock_assets.cli.options import CODE, DAY, FORMATS, MOMENT, check_range
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.adjustment import Adjust
+from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import ConfigurationError, InvalidInput
 from stock_assets.domain.tables import SECURITY
 from stock_assets.storage import coverage, reference
@@ -135,7 +136,13 @@ def bars_command(  # noqa: PLR0913  one parameter per option
     check_range(first, last)
     reader = session.installation.reader()
     rows = reader.bars([code], first, last, adjust=adjust, anchor=anchor or last, as_of=as_of)
-    if rows.is_empty():
+    if rows.is_empty() and as_of is not None:
+        moment = f"{as_of.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+        session.note(
+            f"{moment}（北京时间）时，存储中没有 {code} 在 {first} 至 {last} 的数据",
+            f"at {moment} (Shanghai time) the store held no bars of {code} from {first} to {last}",
+        )
+    elif rows.is_empty():
         is_known = reader.arrow(SECURITY.name, columns=["ts_code"], ts_codes=[code]).num_rows > 0
         _tell_nothing(session, code, first, last, is_known=is_known)
     if out is not None:

@@ -49,6 +49,11 @@ class Store:
         """Close it."""
         self.close()
 
+    def __repr__(self) -> str:
+        """Return where it is, without a password."""
+        settings = self._installation.settings
+        return f"Store({str(settings.home) if settings.database_url is None else 'STOCK_ASSETS_DATABASE_URL'!r})"
+
     def close(self) -> None:
         """Close every connection, and stop the embedded server when nobody else uses it."""
         self._installation.close()

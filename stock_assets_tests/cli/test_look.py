@@ -119,6 +119,13 @@ def test_bars_that_are_not_there_come_with_the_command_that_loads_them(loaded: I
     assert "knows no security" in call("bars", "600999.SH", *WEEK).err
 
 
+def test_a_moment_before_the_load_is_said_to_be_why_there_are_no_bars(loaded: Installation, call: Call) -> None:
+    said = call("bars", a_code(loaded), *WEEK, "--as-of", "2026-11-13T18:30")
+    assert (said.code, said.out) == (0, "")
+    assert said.err.startswith("at 2026-11-13 18:30 (Shanghai time) the store held no bars of ")
+    assert "backfill" not in said.err
+
+
 def test_a_file_that_cannot_be_written_is_a_wrong_call(loaded: Installation, call: Call) -> None:
     said = call("bars", a_code(loaded), *WEEK, "--out", "nowhere/bars.csv")
     assert said.code == 2

@@ -87,6 +87,10 @@ def test_frames_are_turned_for_pandas_with_their_types_or_as_pandas_code_expects
         assert plain["is_suspended"].dtype == bool
 
 
+def test_a_store_shows_where_it_is_and_no_password(store: Store) -> None:
+    assert repr(store) == "Store('STOCK_ASSETS_DATABASE_URL')"
+
+
 def test_a_pivot_is_at_hand(store: Store) -> None:
     assert pivot(store.bars(columns=["ts_code", "trade_date", "close"])).columns == ["trade_date", *CODES]
 
