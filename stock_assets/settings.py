@@ -235,6 +235,31 @@ class Settings(BaseSettings):
         least=1,
         most=10_000_000,
     )
+    tushare_points: int = _knob(
+        "TUSHARE_POINTS",
+        2000,
+        "Tushare 账号的积分，决定每分钟与每日的请求上限：120 为 50 次/分钟，2000 为 200 次，5000 为 500 次",
+        "points of the Tushare account; they decide the calls a minute and a day: 50 a minute from 120 points, 200 from 2000, 500 from 5000",
+        _whole(0, 10_000_000),
+        least=0,
+        most=10_000_000,
+    )
+    tushare_min_interval_seconds: float = _knob(
+        "TUSHARE_MIN_INTERVAL",
+        0.35,
+        "同一 Tushare 接口两次请求之间至少相隔的秒数，所有进程合计；积分允许的频率更低时以更低者为准",
+        "least seconds between two calls of one Tushare interface, over all processes; where points allow less, that holds",
+        ("0 到 3600 的秒数", "seconds from 0 to 3600"),
+        least=0,
+        most=3600,
+    )
+    tushare_is_adaptive: bool = _knob(
+        "TUSHARE_ADAPTIVE",
+        True,
+        "Tushare 出错增多时自动放慢，之后逐步恢复",
+        "slow down by itself while Tushare answers with errors, and recover step by step",
+        ("true 或 false", "true or false"),
+    )
     daily_sync_batch_size: int = _knob(
         "DAILY_SYNC_BATCH_SIZE",
         100,

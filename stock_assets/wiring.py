@@ -4,6 +4,7 @@ An `Installation` is one process's view of a person's set-up. Everything in it i
 that only reads the store never opens a session and `--help` never starts a server.
 """
 
+import threading
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, time
 from functools import cached_property
@@ -17,11 +18,14 @@ from stock_assets.logs.setup import configure_logging, log_file
 from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
-from stock_assets.sources.limiter import PacedLedger
+from stock_assets.sources.limiter import PacedLedger, RateLimiter
+from stock_assets.sources.tushare_tiers import paces as tushare_paces
+from stock_assets.sources.tushare_tiers import tier_of
 from stock_assets.storage import index_management, ledger, migrate
 from stock_assets.storage.database import Database, ensure_database
 from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
+from stock_assets.storage.rate_state import StoredRates
 from stock_assets.storage.reader import Reader
 from stock_assets.storage.slots import AdvisorySlots
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from stock_assets.sources.base import MarketSource, RequestLedger
 
 DAGSTER_DATABASE = "stock_assets_dagster"
-_BAOSTOCK, _SIMULATED = "baostock", "simulated"
+_BAOSTOCK, _TUSHARE, _SIMULATED = "baostock", "tushare", "simulated"
 _DAGSTER_DRIVER = "postgresql+psycopg2"
 # A fixed "today" stands for its evening: every session up to it is published.
 _EVENING = time(22, 0)
@@ -46,6 +50,8 @@ class Installation:
         self.settings = settings or load_settings()
         self.progress = progress
         self.requests_per_minute: int | None = None
+        self.stop = threading.Event()
+        """Set it to end whatever waits for its turn, soon and cleanly."""
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -138,8 +144,12 @@ class Installation:
     @cached_property
     def quota(self) -> QuotaLedger:
         """The requests of every source, counted for all processes."""
+        tier = tier_of(self.settings.tushare_points)
         limits = {_BAOSTOCK: self.settings.baostock_daily_quota}
-        quota = QuotaLedger(self.database, daily_limits=limits, now=self.now)
+        if tier.daily is not None:
+            limits[_TUSHARE] = tier.daily
+        of_api = {} if tier.daily_of_api is None else {_TUSHARE: tier.daily_of_api}
+        quota = QuotaLedger(self.database, daily_limits=limits, daily_limits_of_api=of_api, now=self.now)
         self._exit.callback(quota.close)
         return quota
 
@@ -147,6 +157,19 @@ class Installation:
         """The quota, behind the pace that a person asked for."""
         pace = self.requests_per_minute
         return self.quota if pace is None else PacedLedger(self.quota, per_minute=pace)
+
+    @cached_property
+    def tushare_limiter(self) -> RateLimiter:
+        """Tushare's limiter: one pace per interface for all processes of this store, and the count of its requests."""
+        settings = self.settings
+        store = StoredRates(self.database)
+        self._exit.callback(store.close)
+        pace_of = tushare_paces(
+            settings.tushare_points,
+            least_interval_seconds=settings.tushare_min_interval_seconds,
+            is_adaptive=settings.tushare_is_adaptive,
+        )
+        return RateLimiter(store, pace_of, ledger=self.paced_quota(), stop=self.stop)
 
     @cached_property
     def slots(self) -> AdvisorySlots:

@@ -28,6 +28,8 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (settings.baostock_host, settings.baostock_port) == ("public-api.baostock.com", 10030)
     assert (settings.baostock_pool_size, settings.baostock_daily_quota) == (1, 50_000)
     assert (settings.baostock_session_ttl_seconds, settings.baostock_timeout_seconds) == (3600, 30)
+    assert (settings.tushare_points, settings.tushare_min_interval_seconds) == (2000, 0.35)
+    assert settings.tushare_is_adaptive
     assert (settings.daily_sync_batch_size, settings.daily_sync_concurrency) == (100, 10)
     assert (settings.db_pool_size, settings.db_max_overflow) == (10, 20)
     assert (settings.log_level, settings.log_format, settings.slow_item_seconds) == ("INFO", "console", 5)

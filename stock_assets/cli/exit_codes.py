@@ -9,9 +9,11 @@ from stock_assets.domain.errors import (
     InvalidInput,
     NotReady,
     QuotaExhausted,
+    RateLimited,
     SlotsTaken,
     SourceError,
     StockAssetsError,
+    Stopped,
     StoreInUse,
     StoreUnavailable,
 )
@@ -21,6 +23,7 @@ INTERNAL, BROKEN_PIPE, INTERRUPTED = 70, 1, 130
 
 # The first class that fits decides.
 _CODES: tuple[tuple[type[StockAssetsError], int], ...] = (
+    (Stopped, INTERRUPTED),
     (ConfigurationError, CONFIGURATION),
     (InvalidInput, USAGE),
     (DataRefused, DATA_REFUSED),
@@ -29,6 +32,7 @@ _CODES: tuple[tuple[type[StockAssetsError], int], ...] = (
     (BackupFailed, CONFIGURATION),
     (NotReady, TRY_LATER),
     (QuotaExhausted, TRY_LATER),
+    (RateLimited, TRY_LATER),
     (SlotsTaken, TRY_LATER),
     (Banned, NO_PERMISSION),
     (AccessDenied, NO_PERMISSION),

@@ -61,6 +61,12 @@ _HEADS: Final = {
     "valid_from": "生效时间",
     "valid_to": "失效时间",
     "problem": "原因",
+    "next_at": "下次请求",
+    "interval_seconds": "间隔秒",
+    "closed_until": "暂停至",
+    "closed_reason": "暂停原因",
+    "learned_limit": "已知上限",
+    "refused_at": "得知时间",
 }
 # Where the column's own name is wider than what it holds.
 _SHORT_NAMES: Final = {"trade_date": "date", "pct_chg": "chg %", "turnover_rate": "turn %", "is_suspended": "halted"}

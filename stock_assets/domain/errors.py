@@ -4,6 +4,7 @@
     ├── InvalidInput            a person typed something wrong
     ├── ConfigurationError      this installation is set up wrong
     ├── StoreUnavailable        the database cannot be reached (transient)
+    ├── Stopped                 somebody told the work to end
     ├── StoreInUse              others work with the database that is to be replaced
     ├── BackupFailed            a backup was not made, or one was not restored
     ├── DataRefused             rows break a rule that no caller may bend
@@ -14,8 +15,12 @@
         ├── NotReady            the source has not published it yet
         ├── SlotsTaken          every allowed connection is in use
         ├── QuotaExhausted      today's requests are used up
+        ├── RateLimited         the source allows no more calls of this interface for now
         ├── Banned              the source has blocked this address or account
         ├── AccessDenied        account, key or permission refused
+        │   ├── TokenRefused        the token is missing or wrong
+        │   ├── PointsMissing       the account may not use this interface
+        │   └── TooManyAddresses    the account is used from too many addresses
         └── RequestRefused      the source calls the request itself wrong
 
 Retry on the mark, never on a name: `Transient` means the same call may succeed, `Permanent` that a person must act
@@ -98,6 +103,13 @@ class StoreUnavailable(StockAssetsError, Transient):
     en = "the database cannot be reached: {reason}; run `stock-assets doctor` to see why"
 
 
+class Stopped(StockAssetsError, Permanent):
+    """The work was told to stop, by Ctrl-C or by whoever runs it; what is committed is whole."""
+
+    zh = "已停止。已提交的数据完整，再次运行同一命令即可继续"
+    en = "stopped; what is committed is whole, and the same command goes on from there"
+
+
 class StoreInUse(StockAssetsError, Permanent):
     """Other sessions use the store, which has to be alone with us for this step; nothing was changed."""
 
@@ -161,8 +173,15 @@ class SlotsTaken(SourceError, Permanent):
 class QuotaExhausted(SourceError, Permanent):
     """Today's requests to this source are used up; the request was not sent."""
 
-    zh = "数据源 {source} 今日（{day}）的 {limit} 次请求已用完，请明天（北京时间）再试，或调整 BAOSTOCK_DAILY_QUOTA"
-    en = "today's ({day}) {limit} requests to source {source} are used up; go on tomorrow (Shanghai time) or change BAOSTOCK_DAILY_QUOTA"
+    zh = "数据源 {source} 今日（{day}）的 {limit} 次请求已用完，请明天（北京时间）再试；账号允许更多时可在设置中调高"
+    en = "today's ({day}) {limit} requests to source {source} are used up; go on tomorrow (Shanghai time), or raise the setting if the account allows more"
+
+
+class RateLimited(SourceError, Permanent):
+    """One interface has used up a `period` (`minute`, `hour` or `day`); `until`, where known, is when it opens again."""
+
+    zh = "数据源 {source} 暂不接受对接口 {api} 的更多请求（{reason}），请稍后再试"
+    en = "source {source} allows no more calls of {api} for now ({reason}); try again later"
 
 
 class Banned(SourceError, Permanent):
@@ -177,6 +196,27 @@ class AccessDenied(SourceError, Permanent):
 
     zh = "数据源 {source} 拒绝访问：{reason}。请检查账号与密钥"
     en = "source {source} denied access: {reason}; check account and key"
+
+
+class TokenRefused(AccessDenied):
+    """The token is missing or wrong."""
+
+    zh = "数据源 {source} 不接受所给的 token：{reason}。请检查 TUSHARE_TOKEN"
+    en = "source {source} does not accept the token: {reason}; check TUSHARE_TOKEN"
+
+
+class PointsMissing(AccessDenied):
+    """The account has not the points or the permission that this interface asks for."""
+
+    zh = "该账号无权使用数据源 {source} 的接口 {api}：{reason}。请在数据源网站查看所需积分"
+    en = "this account may not use {api} of source {source}: {reason}; see the source's site for the points it asks for"
+
+
+class TooManyAddresses(AccessDenied):
+    """The account is in use from more addresses than the source allows."""
+
+    zh = "数据源 {source} 拒绝访问：该账号使用的 IP 过多（{reason}）。请只在一台机器上取数，勿频繁更换网络出口"
+    en = "source {source} denied access: the account is used from too many addresses ({reason}); fetch from one machine"
 
 
 class RequestRefused(SourceError, Permanent):

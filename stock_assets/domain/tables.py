@@ -291,6 +291,47 @@ DROPPED_INDEX = Table(
     ("index_name",),
 )
 
+RATE_STATE = Table(
+    "rate_state",
+    "请求节奏：每个接口一行，所有进程共用",
+    "Pace of requests: one row per interface, shared by all processes",
+    (
+        _SOURCE,
+        Column("api", "text", "接口名", "interface"),
+        Column("next_at", "timestamp", "下一次请求的最早时间", "earliest moment of the next call"),
+        Column(
+            "interval_seconds",
+            "float",
+            "放慢后的请求间隔；空 = 按设置",
+            "spacing while slowed; null = the settings'",
+            "s",
+            True,
+            0.0,
+        ),
+        Column("closed_until", "timestamp", "此前不再请求", "no call before this moment", nullable=True),
+        Column(
+            "closed_reason",
+            "text",
+            "关闭原因",
+            "why it is closed",
+            nullable=True,
+            choices=("minute", "hour", "day", "permission"),
+        ),
+        Column(
+            "learned_limit",
+            "integer",
+            "由拒绝得知的每分钟上限",
+            "most calls a minute, as its refusals showed",
+            "calls",
+            True,
+            1,
+        ),
+        Column("refused_at", "timestamp", "最近一次得知上限的时间", "when that was learned", nullable=True),
+        _UPDATED_AT,
+    ),
+    ("source", "api"),
+)
+
 TABLES: tuple[Table, ...] = (
     TRADING_DAY,
     SECURITY,
@@ -304,5 +345,6 @@ TABLES: tuple[Table, ...] = (
     REJECTED_ROW,
     QUALITY_FINDING,
     SOURCE_QUOTA,
+    RATE_STATE,
     DROPPED_INDEX,
 )

@@ -1,7 +1,7 @@
 """Calls out, answers in: in the plan's order, with at most so many under way at once.
 
-A source that breaks several calls in a row counts as down, and a refusal that holds for every call (quota, ban, access,
-slots) ends the fetching: what is left unasked stays a gap for the next run.
+A source that breaks several calls in a row counts as down, and a refusal that holds for every call (quota, rate, ban,
+access, slots) ends the fetching: what is left unasked stays a gap for the next run.
 """
 
 from collections import deque
@@ -12,10 +12,10 @@ from itertools import islice
 from typing import TypeVar
 
 from stock_assets.domain.answers import Answer, Broken, Refused, error_of
-from stock_assets.domain.errors import AccessDenied, Banned, QuotaExhausted, SlotsTaken, StockAssetsError
+from stock_assets.domain.errors import AccessDenied, Banned, QuotaExhausted, RateLimited, SlotsTaken, StockAssetsError
 
 T = TypeVar("T")
-_ENDS_EVERYTHING = (Banned, QuotaExhausted, AccessDenied, SlotsTaken)
+_ENDS_EVERYTHING = (Banned, QuotaExhausted, RateLimited, AccessDenied, SlotsTaken)
 
 
 class SourceDown(Exception):

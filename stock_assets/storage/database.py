@@ -123,10 +123,10 @@ class Database:
         finally:
             connection.close()
 
-    def connect(self) -> psycopg.Connection:
-        """Return a new autocommit connection outside the pool; the caller closes it."""
+    def connect(self, settings: str = "") -> psycopg.Connection:
+        """Return a new autocommit connection outside the pool, with `settings` as in `conninfo`; the caller closes it."""
         with self.border():
-            return psycopg.connect(self.conninfo(), autocommit=True)
+            return psycopg.connect(self.conninfo(settings), autocommit=True)
 
     def conninfo(self, settings: str = "") -> str:
         """Return the address as libpq reads it, with the session's settings and `settings` (`-c name=value`) after them.

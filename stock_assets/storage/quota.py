@@ -4,20 +4,19 @@ Every count is a transaction of its own on a connection of its own: work that is
 the same. One statement looks for a ban, counts against the day's limit and notes the api, in one round trip.
 """
 
-import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, LiteralString, TypeVar
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, LiteralString
 
 import psycopg
 
 from stock_assets.domain.calendar import SHANGHAI
-from stock_assets.domain.errors import Banned, QuotaExhausted, StoreUnavailable
+from stock_assets.domain.errors import Banned, QuotaExhausted, RateLimited
 from stock_assets.storage.database import Database
+from stock_assets.storage.side_connections import SideConnections
 
-Result = TypeVar("Result")
 # The row of this api holds the day's total, and the day's newest ban.
 TOTAL = "*"
 
@@ -39,8 +38,10 @@ WITH ban AS (
     INSERT INTO source_quota AS part (source, api, day, requests, refusals, updated_at)
     SELECT %(source)s, %(api)s, %(day)s, 1, 0, %(now)s FROM total
     ON CONFLICT (source, api, day) DO UPDATE SET requests = part.requests + 1, updated_at = excluded.updated_at
+    WHERE %(limit_of_api)s::bigint IS NULL OR part.requests < %(limit_of_api)s::bigint
+    RETURNING requests
 )
-SELECT (SELECT until FROM ban), (SELECT requests FROM total)
+SELECT (SELECT until FROM ban), (SELECT requests FROM total), (SELECT requests FROM part)
 """
 _REFUSE = """
 INSERT INTO source_quota AS known (source, api, day, requests, refusals, updated_at)
@@ -91,29 +92,45 @@ class QuotaUsage:
 
 
 class QuotaLedger:
-    """The ledger of requests; a source without an entry in `daily_limits` is counted and never refused."""
+    """The ledger of requests; a source without an entry in `daily_limits` is counted and never refused.
 
-    def __init__(self, database: Database, *, daily_limits: Mapping[str, int], now: Callable[[], datetime]) -> None:
-        self._database = database
+    `daily_limits` hold for a source as a whole, `daily_limits_of_api` for each of its interfaces.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        daily_limits: Mapping[str, int],
+        now: Callable[[], datetime],
+        daily_limits_of_api: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._daily_limits = dict(daily_limits)
+        self._daily_limits_of_api = dict(daily_limits_of_api)
         self._now = now
-        self._lock = threading.Lock()
-        self._idle: list[psycopg.Connection] = []
-        self._pid = os.getpid()
+        # An answer may be lost after the server has counted. Counting twice is then the safe side of the error.
+        self._connections = SideConnections(database)
 
     def before_request(self, source: str, api: str) -> None:
         """Count one request; the caller may send it when this returns.
 
-        Errors: `Banned` while the source blocks us, `QuotaExhausted` when the day's limit is reached; neither counts.
+        Errors: `Banned` while the source blocks us, `QuotaExhausted` when the day's limit is reached, `RateLimited` when
+        the interface's own is; none of them counts.
         """
         if api.startswith(TOTAL):
             raise ValueError(api)
-        facts = self._facts(source, api=api, limit=self._daily_limits.get(source))
-        banned_until, requests = self._run(lambda connection: _one(connection, _COUNT, facts))
-        if requests is not None:
+        facts = self._facts(
+            source, api=api, limit=self._daily_limits.get(source), limit_of_api=self._daily_limits_of_api.get(source)
+        )
+        banned_until, requests, of_api = self._connections.run(lambda connection: _count(connection, facts))
+        if of_api is not None:
             return
+        if requests is not None:
+            until = f"{facts['day'] + timedelta(days=1)} 00:00"
+            reason = f"{facts['limit_of_api']} calls today, not called before {until}"
+            raise RateLimited(source=source, api=api, period="day", until=until, reason=reason)
         if banned_until is None:
-            (banned_until,) = self._run(lambda connection: _one(connection, _RUNNING_BAN, facts))
+            (banned_until,) = self._connections.run(lambda connection: _one(connection, _RUNNING_BAN, facts))
         if banned_until is not None:
             raise Banned(source=source, until=f"{banned_until.astimezone(SHANGHAI):%Y-%m-%d %H:%M}")
         raise QuotaExhausted(source=source, day=str(facts["day"]), limit=facts["limit"])
@@ -121,7 +138,7 @@ class QuotaLedger:
     def record_refusal(self, source: str, api: str) -> None:
         """Count one refusal, of the api and of the day."""
         facts = self._facts(source, api=api)
-        self._run(lambda connection: connection.execute(_REFUSE, facts, prepare=True))
+        self._connections.run(lambda connection: connection.execute(_REFUSE, facts, prepare=True))
 
     def record_ban(self, source: str, until: datetime) -> None:
         """Let no process send anything before `until`; while a ban is running it can only grow longer."""
@@ -134,62 +151,38 @@ class QuotaLedger:
                     connection.execute(_KEEP_ENDED, facts)
                     connection.execute(_BAN, facts)
 
-        self._run(record)
+        self._connections.run(record)
 
     def bans_this_year(self, source: str) -> int:
         """Return how often the source has banned us in this Shanghai year, the running ban included."""
         facts = self._facts(source)
         facts["first_day"] = facts["day"].replace(month=1, day=1)
-        return self._run(lambda connection: _one(connection, _BANS, facts))[0]
+        return self._connections.run(lambda connection: _one(connection, _BANS, facts))[0]
 
     def usage(self, source: str, day: date) -> list[QuotaUsage]:
         """Return what each api was used on `day`, the total (`*`) first."""
         facts = self._facts(source) | {"day": day}
-        rows = self._run(lambda connection: connection.execute(_USAGE, facts).fetchall())
+        rows = self._connections.run(lambda connection: connection.execute(_USAGE, facts).fetchall())
         return [QuotaUsage(*row) for row in rows]
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._connections.close()
 
     def _facts(self, source: str, **more: object) -> dict[str, Any]:
         now = self._now()
         return {"source": source, "now": now, "day": now.astimezone(SHANGHAI).date(), **more}
 
-    def _run(self, work: Callable[[psycopg.Connection], Result]) -> Result:
-        """Return `work(connection)`; a connection that died while idle is replaced once.
 
-        An answer may be lost after the server has counted. Counting twice is then the safe side of the error.
-        """
-        connection = self._take()
-        if connection is not None:
-            try:
-                return self._use(connection, work)
-            except StoreUnavailable:
-                pass
-        return self._use(self._database.connect(), work)
-
-    def _use(self, connection: psycopg.Connection, work: Callable[[psycopg.Connection], Result]) -> Result:
-        try:
-            with self._database.border():
-                result = work(connection)
-        except BaseException:
-            # Interrupted anywhere, even by Ctrl-C, its state is unknown: it must not serve another request.
-            connection.close()
-            raise
-        with self._lock:
-            self._idle.append(connection)
-        return result
-
-    def _take(self) -> psycopg.Connection | None:
-        with self._lock:
-            if os.getpid() != self._pid:
-                # After a fork the connections are the parent's.
-                self._idle, self._pid = [], os.getpid()
-            return self._idle.pop() if self._idle else None
+def _count(connection: psycopg.Connection, facts: dict[str, Any]) -> tuple[Any, ...]:
+    if facts["limit_of_api"] is None:
+        return _one(connection, _COUNT, facts)
+    with connection.transaction() as transaction:
+        ban, total, part = _one(connection, _COUNT, facts)
+        if part is None:
+            # The statement has counted the total before it knew of the interface.
+            raise psycopg.Rollback(transaction)
+    return ban, total, part
 
 
 def _one(connection: psycopg.Connection, statement: LiteralString, facts: dict[str, Any]) -> tuple[Any, ...]:

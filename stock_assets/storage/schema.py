@@ -59,6 +59,7 @@ _RULES: dict[str, dict[str, str]] = {
     },
     "stock_daily_history": {"valid_from_before_to": "valid_from < valid_to"},
     "adjust_factor_history": {"valid_from_before_to": "valid_from < valid_to"},
+    "rate_state": {"closed_has_reason": "(closed_until IS NULL) = (closed_reason IS NULL)"},
     "load_ledger": {
         "empty_has_no_rows": "status <> 'empty' OR rows_present = 0",
         "complete_misses_no_row": "status <> 'complete' OR rows_present >= rows_expected",

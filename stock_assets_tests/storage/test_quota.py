@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from stock_assets.domain.calendar import SHANGHAI
-from stock_assets.domain.errors import Banned, QuotaExhausted
+from stock_assets.domain.errors import Banned, QuotaExhausted, RateLimited
 from stock_assets.storage.database import Database
 from stock_assets.storage.quota import QuotaLedger, QuotaUsage
 from stock_assets_tests.storage.conftest import Process
@@ -99,6 +99,25 @@ def test_sources_do_not_share_a_limit_and_one_without_a_limit_is_counted(ledger:
         ledger.before_request("tushare", "daily")
     ledger.before_request("baostock", "bars")
     assert [row.requests for row in ledger.usage("tushare", DAY)] == [7, 7]
+
+
+def test_an_interface_may_have_a_limit_of_its_own_and_what_it_refuses_is_counted_nowhere(
+    database: Database, clock: Clock
+) -> None:
+    ledger = QuotaLedger(database, daily_limits={"tushare": 4}, daily_limits_of_api={"tushare": 3}, now=clock)
+    for _ in range(3):
+        ledger.before_request("tushare", "daily")
+    with pytest.raises(RateLimited, match="2026-03-03 00:00") as caught:
+        ledger.before_request("tushare", "daily")
+    assert caught.value.facts["period"] == "day"
+    assert [row.requests for row in ledger.usage("tushare", DAY)] == [3, 3]
+    ledger.before_request("tushare", "adj_factor")
+    with pytest.raises(QuotaExhausted):
+        ledger.before_request("tushare", "adj_factor")
+    assert [row.requests for row in ledger.usage("tushare", DAY)] == [4, 1, 3]
+    clock.time += timedelta(hours=12)
+    ledger.before_request("tushare", "daily")
+    ledger.close()
 
 
 def test_the_day_ends_at_midnight_in_shanghai(ledger: QuotaLedger, clock: Clock) -> None:
