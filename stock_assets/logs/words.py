@@ -20,6 +20,10 @@ EVENTS: dict[str, tuple[str, str]] = {
     "limiter.closed": ("[限速] 接口暂停", "[limiter] interface closed"),
     "limiter.slowed": ("[限速] 已放慢", "[limiter] slowed down"),
     "limiter.recovered": ("[限速] 已恢复", "[limiter] back at full pace"),
+    "tushare.next_address": (
+        "[数据源] Tushare 地址不可用，改用下一个",
+        "[source] this address of Tushare is no use, trying the next",
+    ),
     "copy.fallback": ("[存储] COPY 失败，改用 INSERT", "[store] COPY failed, the rows go in by INSERT"),
     "load.not_new": ("[存储] 部分行已存在，改为比对", "[store] some rows are there already, comparing"),
     "layout.no_timescale": (

@@ -5,21 +5,31 @@ from __future__ import annotations
 import random
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
+from typing import Final, Literal, TypeAlias, TypeVar, cast, get_args
 
-if TYPE_CHECKING:
-    from stock_assets.simulator.base import Row, Rows
-
+RowT = TypeVar("RowT", bound=Sequence[object])
 ConnectionKind: TypeAlias = Literal[
     "close", "half", "stall", "late", "slow_drip", "garbage", "corrupt", "connect_refused"
 ]
 RefusalKind: TypeAlias = Literal["not_logged_in", "banned", "error"]
 RowKind: TypeAlias = Literal["lost_rows", "empty", "half_published", "duplicate_rows", "bad_row"]
 SwapKind: TypeAlias = Literal["other_stock", "other_method", "stale"]
-FaultKind: TypeAlias = ConnectionKind | RefusalKind | RowKind | SwapKind
+TushareKind: TypeAlias = Literal[
+    "reset", "http", "html", "no_json", "no_code", "null_data", "null_rows", "not_a_number",
+    "minute", "hour", "day", "permission", "token", "addresses", "parameters",
+]  # fmt: skip
+FaultKind: TypeAlias = ConnectionKind | RefusalKind | RowKind | SwapKind | TushareKind
 
-KINDS: Final = tuple(kind for family in get_args(FaultKind) for kind in get_args(family) or (family,))
+KINDS: Final = tuple(kind for family in (ConnectionKind, RefusalKind, RowKind, SwapKind) for kind in get_args(family))
+TUSHARE_KINDS: Final[tuple[str, ...]] = (
+    *("close", "half", "stall", "late", "slow_drip", "garbage", "connect_refused", "error"),
+    *get_args(RowKind),
+    "other_stock",
+    *get_args(TushareKind),
+)
+"""The kinds that a Tushare server knows; `KINDS` are BaoStock's."""
 ANY: Final = "*"
 
 _DEFAULT_ARGUMENTS: Final[dict[str, float]] = {
@@ -28,6 +38,7 @@ _DEFAULT_ARGUMENTS: Final[dict[str, float]] = {
     "lost_rows": 0.1,
     "half_published": 0.27,
     "error": 10005001,
+    "http": 503,
 }
 _TAKES_ARGUMENT: Final = frozenset({*_DEFAULT_ARGUMENTS, "connect_refused"})
 _NEEDS_ROWS: Final = frozenset({*get_args(RowKind), "other_stock", "other_method"})
@@ -44,7 +55,8 @@ class Fault:
     `nth` alone, or each `every`-th, or the `first` so many, or each with `probability`.
 
     `argument` means: seconds to wait (`late`), seconds for each byte (`slow_drip`), seconds without a listener
-    (`connect_refused`; for good without it), the code (`error`), a share of the rows (`lost_rows`, `half_published`).
+    (`connect_refused`; for good without it), the code (`error`), the status (`http`), a share of the rows (`lost_rows`,
+    `half_published`).
     """
 
     kind: FaultKind
@@ -86,15 +98,16 @@ class FaultPlan:
     seed: int = 0
 
     @classmethod
-    def parse(cls, text: str, *, seed: int = 0) -> FaultPlan:
+    def parse(cls, text: str, *, seed: int = 0, kinds: Sequence[str] = KINDS) -> FaultPlan:
         """Return the plan of a text such as `stall:query_history_k_data_plus:3,close:*:%7,late=2:login`.
 
         Entries are separated by commas. An entry is `kind[=argument][:method[@page][:when]]`; `when` is `3` (the
-        third), `%7` (every seventh), `<5` (the first five) or `~0.1` (one in ten, by chance); without it always.
+        third), `%7` (every seventh), `<5` (the first five) or `~0.1` (one in ten, by chance); without it always. `kinds`
+        are those that the server knows.
 
         Raises `FaultTextError`, a `ValueError` that names the entry and what is wrong with it.
         """
-        return cls(tuple(_parse_entry(entry.strip()) for entry in text.split(",") if entry.strip()), seed)
+        return cls(tuple(_parse_entry(entry.strip(), kinds) for entry in text.split(",") if entry.strip()), seed)
 
 
 class FaultCounter:
@@ -117,10 +130,10 @@ class FaultCounter:
         return met
 
 
-def spoil_rows(fault: Fault, rows: Rows) -> Rows:
+def spoil_rows(fault: Fault, rows: Sequence[RowT]) -> Sequence[RowT]:
     """Return the rows as the fault leaves them; other kinds of fault leave them whole."""
     share = argument_of(fault)
-    spoiled: list[Row] = list(rows)
+    spoiled = list(rows)
     match fault.kind:
         case "empty":
             return []
@@ -134,7 +147,7 @@ def spoil_rows(fault: Fault, rows: Rows) -> Rows:
             return [row for place, row in enumerate(rows) for _ in range(2 if place % 10 == 0 else 1)]
         case "bad_row" if rows:
             middle = len(rows) // 2
-            spoiled[middle] = spoiled[middle][:-1]
+            spoiled[middle] = cast("RowT", spoiled[middle][:-1])
             return spoiled
         case _:
             return rows
@@ -152,13 +165,13 @@ class FaultTextError(ValueError):
         super().__init__(f"fault {entry!r}: {what}")
 
 
-def _parse_entry(entry: str) -> Fault:
+def _parse_entry(entry: str, kinds: Sequence[str]) -> Fault:
     kind_text, *rest = entry.split(":")
     kind, has_argument, argument = kind_text.partition("=")
     if len(rest) > len(("method", "when")):
         raise FaultTextError(entry, "more than kind:method:when")
-    if kind not in KINDS:
-        raise FaultTextError(entry, f"no kind {kind!r}; there are {', '.join(KINDS)}")
+    if kind not in kinds:
+        raise FaultTextError(entry, f"no kind {kind!r}; there are {', '.join(kinds)}")
     fault = Fault(cast("FaultKind", kind))
     if has_argument:
         fault = replace(fault, argument=_argument(entry, kind, argument))

@@ -133,6 +133,11 @@ class SimulatedMarket:
         row = self._row_of.get(code)
         return [] if row is None else self._factor_rows([row], bisect_right(self._sessions, as_of) - 1)
 
+    def every_adjust_factor(self, as_of: date) -> Rows:
+        """Return the factor rows of all stocks up to `as_of`, ordered by code and day; quicker than one by one."""
+        stocks: list[int] = np.flatnonzero(self._listing.is_index == 0).tolist()
+        return self._factor_rows(stocks, bisect_right(self._sessions, as_of) - 1)
+
     def daily_adjust_factors(self, day: date, as_of: date) -> Rows:
         """Return the factor rows of all stocks whose ex-date is `day`, ordered by code."""
         at = self._session(day)

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from stock_assets.domain.errors import SlotsTaken, SourceUnavailable, StoreUnavailable
 from stock_assets.simulator.baostock_server import BaoStockServer
 from stock_assets.sources.baostock.client import connector
-from stock_assets.sources.baostock.meter import metering
 from stock_assets.sources.baostock.pool import BaoStockPool
+from stock_assets.sources.meter import metering
 from stock_assets_tests.sources.processes import CountedSlots, ended_well
 from stock_assets_tests.sources.scripted_server import ScriptedServer, Sent, plain
 

@@ -31,7 +31,6 @@ from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_
 from stock_assets.sources.baostock import translate
 from stock_assets.sources.baostock.frames import SOURCE
 from stock_assets.sources.baostock.guard import Deadlines
-from stock_assets.sources.baostock.meter import metering, timing_wait
 from stock_assets.sources.baostock.pool import BaoStockPool
 from stock_assets.sources.baostock.session import BaoStockSession, Reply
 from stock_assets.sources.baostock.verify import (
@@ -48,6 +47,7 @@ from stock_assets.sources.baostock.verify import (
     verified,
 )
 from stock_assets.sources.base import NoLedger, RequestLedger, SessionSlots, Sleep, Translated
+from stock_assets.sources.meter import metering, timing_wait
 from stock_assets.sources.retry import RetryPolicy, logged_in_again
 
 _log = structlog.get_logger(__name__)

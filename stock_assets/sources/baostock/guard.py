@@ -15,7 +15,7 @@ from typing import Never
 
 from stock_assets.domain.errors import SourceUnavailable, StockAssetsError
 from stock_assets.sources.baostock.frames import SOURCE, AnswerFrame, Request
-from stock_assets.sources.baostock.meter import count_request, timing_api
+from stock_assets.sources.meter import count_request, timing_api
 
 _CHUNK_BYTES = 256 * 1024
 _Resolution = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[object, ...]]]

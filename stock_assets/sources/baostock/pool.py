@@ -15,9 +15,9 @@ import structlog
 
 from stock_assets.domain.errors import SlotsTaken, StockAssetsError
 from stock_assets.sources.baostock.frames import SOURCE
-from stock_assets.sources.baostock.meter import timing_wait
 from stock_assets.sources.baostock.session import BaoStockSession
 from stock_assets.sources.base import SessionSlots
+from stock_assets.sources.meter import timing_wait
 
 _log = structlog.get_logger(__name__)
 # A wait that is longer than this is told to the person.

@@ -1,4 +1,4 @@
-"""What one call costs, gathered where the cost arises: in the pool (waiting) and on the wire (requests, time).
+"""What one call costs, gathered where the cost arises: while waiting for a turn and on the wire (requests, time).
 
 A call opens the meter in its own thread; whatever that thread then does for it, log-ins, pages, repeated attempts and
 log-outs included, adds to it. Work outside any call adds to nothing.
@@ -26,7 +26,7 @@ class Meter:
         return CallCost(self.requests, self.wait_seconds, self.api_seconds)
 
 
-_running: ContextVar[Meter | None] = ContextVar("baostock_meter", default=None)
+_running: ContextVar[Meter | None] = ContextVar("source_meter", default=None)
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def count_request() -> None:
 
 @contextmanager
 def timing_wait() -> Generator[None]:
-    """Add the block's duration to the time spent waiting for a session."""
+    """Add the block's duration to the time spent waiting for a session or a slot."""
     started = time.monotonic()
     try:
         yield

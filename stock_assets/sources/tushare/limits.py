@@ -1,0 +1,35 @@
+"""What the client asks of whoever paces its calls. The client itself never waits; a limiter is the only place that does."""
+
+from typing import Literal, Protocol
+
+RefusalKind = Literal["minute", "hour", "day", "permission", "other"]
+"""`permission` is the interface's own; everything else that went wrong, a token or a transport included, is `other`."""
+
+
+class TushareLimiter(Protocol):
+    """Lets calls leave, one interface at a time, and hears how each one ended."""
+
+    def before_request(self, source: str, api: str) -> None:
+        """Return when this call may leave, or raise a `SourceError` when it must not or would wait for too long."""
+        ...
+
+    def record_refusal(self, source: str, api: str, kind: RefusalKind, *, limit: int | None = None) -> None:
+        """Hear of a call that gave nothing; `limit` is how many calls a period the source says it allows."""
+        ...
+
+    def record_success(self, source: str, api: str) -> None:
+        """Hear of a call that was answered."""
+        ...
+
+
+class NoLimiter:
+    """A `TushareLimiter` that lets every call pass: for a client used on its own."""
+
+    def before_request(self, source: str, api: str) -> None:
+        """Let every call pass."""
+
+    def record_refusal(self, source: str, api: str, kind: RefusalKind, *, limit: int | None = None) -> None:
+        """Forget it."""
+
+    def record_success(self, source: str, api: str) -> None:
+        """Forget it."""

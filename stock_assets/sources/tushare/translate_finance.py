@@ -1,0 +1,51 @@
+"""Tushare's all-text rows of fina_indicator in our types. Names and units are already ours: figures stay as they are.
+
+Percent stays percent, money CNY and figures per share CNY. Whether values are plausible is for quality to judge.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from stock_assets.domain.finance_tables import VALUES
+from stock_assets.quality.finance_rules import REPORT_SCHEMA
+from stock_assets.sources.base import Translated
+
+_DAYS: Final = ("end_date", "ann_date")
+_DAY_LENGTH: Final = len("20240331")
+
+
+def translate_finance(frame: pl.DataFrame) -> Translated:
+    """Return reports (REPORT_SCHEMA) from rows with the 167 fields; null and empty text both mean no value.
+
+    `f_ann_date` is null: only the three statements tell it. A text that is no value of its column gives null and an entry
+    in `unreadable`.
+    """
+    values = frame.with_row_index("raw_row").select(
+        pl.col("raw_row").cast(pl.Int64),
+        _text("ts_code"),
+        *(_day(name) for name in _DAYS),
+        pl.lit(None, dtype=pl.Date).alias("f_ann_date"),
+        _text("update_flag"),
+        *(_number(name) for name in VALUES),
+    )
+    unreadable: list[tuple[int, str]] = []
+    for name in (*_DAYS, *VALUES):
+        unreadable += [(row, name) for row in (values[name].is_null() & (frame[name] != "")).arg_true()]
+    return Translated(values.select(REPORT_SCHEMA.names()), tuple(sorted(unreadable)))
+
+
+def _text(name: str) -> pl.Expr:
+    return pl.when(pl.col(name) != "").then(pl.col(name)).alias(name)
+
+
+def _day(name: str) -> pl.Expr:
+    # The length is checked too: polars reads a month of one digit, and another day may be meant.
+    text = pl.col(name)
+    return pl.when(text.str.len_bytes() == _DAY_LENGTH).then(text.str.to_date("%Y%m%d", strict=False)).alias(name)
+
+
+def _number(name: str) -> pl.Expr:
+    value = pl.col(name).cast(pl.Float64, strict=False)
+    # polars reads "nan" and "inf" as numbers; no figure is one of them.
+    return pl.when(value.is_finite()).then(value).alias(name)
