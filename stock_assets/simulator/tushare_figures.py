@@ -147,7 +147,8 @@ class Figures:
         year = self._since_new_year(singles[:4], quarter).times(revised)
         year_before = self._since_new_year(singles[4:], quarter)
         now, single = self._stocks(owner, quarter), singles[0].times(revised)
-        now.equity = now.equity * (1.0 + (revised - 1.0) / 2)
+        more = now.equity * (revised - 1.0) / 2
+        now.equity, now.assets, now.current = now.equity + more, now.assets + more, now.current + more
         begin, year_ago = self._stocks(owner, quarter - quarter % 4 - 1), self._stocks(owner, quarter - 4)
         shares = np.floor(self._size(owner) * (0.8 + 2.5 * self._random.uniform(_SHARES, owner)))
         with np.errstate(divide="ignore", invalid="ignore"):
