@@ -1,6 +1,7 @@
 """The tables of the store, each with its contract: the one list from which database, frames and docs are made."""
 
 from stock_assets.domain.contract import Column, Table
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
 
 _TS_CODE = Column("ts_code", "text", "证券代码，如 600000.SH", "security code such as 600000.SH")
 _TRADE_DATE = Column("trade_date", "date", "交易日", "trading day")
@@ -341,6 +342,8 @@ TABLES: tuple[Table, ...] = (
     STOCK_DAILY_HISTORY,
     ADJUST_FACTOR,
     ADJUST_FACTOR_HISTORY,
+    RAW_TUSHARE_FINA_INDICATOR,
+    FINANCE_INDICATOR,
     LOAD_LEDGER,
     REJECTED_ROW,
     QUALITY_FINDING,

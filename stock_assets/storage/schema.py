@@ -60,6 +60,12 @@ _RULES: dict[str, dict[str, str]] = {
     "stock_daily_history": {"valid_from_before_to": "valid_from < valid_to"},
     "adjust_factor_history": {"valid_from_before_to": "valid_from < valid_to"},
     "rate_state": {"closed_has_reason": "(closed_until IS NULL) = (closed_reason IS NULL)"},
+    "finance_indicator": {
+        "ts_code_form": _CODE_FORM,
+        "end_date_quarter_end": "extract(day FROM end_date + 1) = 1 AND extract(month FROM end_date + 1) IN (1, 4, 7, 10)",
+        "ann_date_after_period": "ann_date >= end_date",
+        "known_after_announcement": "known_from > GREATEST(ann_date, f_ann_date)",
+    },
     "load_ledger": {
         "empty_has_no_rows": "status <> 'empty' OR rows_present = 0",
         "complete_misses_no_row": "status <> 'complete' OR rows_present >= rows_expected",
