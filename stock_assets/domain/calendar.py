@@ -20,6 +20,8 @@ FIRST_SESSION = date(1990, 12, 19)
 # The source's own page: daily bars at 17:30, adjustment factors at 18:00.
 PUBLISHED_AT = time(18, 0)
 _SATURDAY = 5
+# Days, about: only how far one look reaches.
+_LONGEST_CLOSURE = 30
 _TIME_OF_DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}", re.ASCII)
 _DAY = re.compile(r"(\d{4})(-?)(\d{2})\2(\d{2})", re.ASCII)
 
@@ -64,6 +66,14 @@ class TradingCalendar:
                 return provisional[-1]
         index = bisect_left(self.sessions, day)
         return self.sessions[index - 1] if index else None
+
+    def next(self, day: date) -> date:
+        """Return the first session after `day`."""
+        while True:
+            found = self.between(day + timedelta(days=1), day + timedelta(days=_LONGEST_CLOSURE))
+            if found:
+                return found[0]
+            day += timedelta(days=_LONGEST_CLOSURE)
 
     def closed_weekdays(self) -> list[date]:
         """Return the weekdays on which the exchanges are closed, first session to `known_until`."""

@@ -29,10 +29,18 @@ def translate_finance(frame: pl.DataFrame) -> Translated:
         _text("update_flag"),
         *(_number(name) for name in VALUES),
     )
-    unreadable: list[tuple[int, str]] = []
-    for name in (*_DAYS, *VALUES):
-        unreadable += [(row, name) for row in (values[name].is_null() & (frame[name] != "")).arg_true()]
-    return Translated(values.select(REPORT_SCHEMA.names()), tuple(sorted(unreadable)))
+    return Translated(values.select(REPORT_SCHEMA.names()), _unreadable(frame, values))
+
+
+def _unreadable(frame: pl.DataFrame, values: pl.DataFrame) -> tuple[tuple[int, str], ...]:
+    """Return (row, column) wherever a text that is not empty gave no value."""
+    names = [*_DAYS, *VALUES]
+    texts = frame.select(pl.col(name).alias(f"{name}_text") for name in names)
+    lost = pl.concat([values.select(names), texts], how="horizontal").select(
+        (pl.col(name).is_null() & (pl.col(f"{name}_text") != "")).fill_null(value=False).alias(name) for name in names
+    )
+    some = [name for name, is_lost in zip(names, lost.select(pl.all().any()).row(0), strict=True) if is_lost]
+    return tuple(sorted((row, name) for name in some for row in lost[name].arg_true()))
 
 
 def _text(name: str) -> pl.Expr:
