@@ -64,6 +64,23 @@ def save_rejected(
     return RejectedCounts(new, reopened, frame.height - new - reopened, resolved)
 
 
+def add_rejected(conn: Connection, dataset: str, days: Iterable[date], frame: pl.DataFrame) -> RejectedCounts:
+    """Add rejected rows of these days of `dataset`, for an answer that does not speak of all their rows: none is resolved.
+
+    Errors: `DataRefused` when the frame holds rows of another dataset or day.
+    """
+    _of_days(REJECTED_ROW, dataset, days, frame, None)
+    target = table_of(REJECTED_ROW.name)
+    with refusals(REJECTED_ROW.name):
+        staged = stage(
+            conn, REJECTED_ROW, frame.with_columns(resolved_at=pl.lit(None, REJECTED_ROW.schema["resolved_at"]))
+        )
+        again = sa.and_(same_key(REJECTED_ROW, target, staged), target.c.resolved_at.is_not(None))
+        reopened = conn.execute(target.update().values(resolved_at=None).where(again)).rowcount
+        _, new = insert_missing(conn, REJECTED_ROW)
+    return RejectedCounts(new, reopened, frame.height - new - reopened)
+
+
 def save_findings(
     conn: Connection,
     dataset: str,
