@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from stock_assets.quality.reconciliation import COMPARED, Reconciliation, reconcile
-from stock_assets.sources.baostock.translate import translate_daily
-from stock_assets_tests.quality.tushare_rows import translate_tushare
+from stock_assets.sources.baostock import translate as baostock
+from stock_assets.sources.tushare import translate as tushare
 
 NAMES = ("baostock", "tushare")
 MARKET_FILE = "k_daily_adjustflag2_market_2026-03-18_04-01.csv.gz"
@@ -42,17 +42,24 @@ def read(path: Path) -> pl.DataFrame:
     return pl.read_csv(path, infer_schema=False).fill_null("")
 
 
+def tushare_bars(rows: pl.DataFrame) -> pl.DataFrame:
+    """Tushare's rows in our units."""
+    translated = tushare.translate_daily(rows)
+    assert translated.unreadable == ()
+    return translated.frame
+
+
 def baostock_bars(*files: Path) -> pl.DataFrame:
     """BaoStock's rows in our units; of a day that two recordings have, the first."""
     rows = pl.concat([read(path) for path in files], how="diagonal").unique(["code", "date"], keep="first")
     missing = {"peTTM", "pbMRQ", "psTTM", "pcfNcfTTM", "isST"} - set(rows.columns)
-    return translate_daily(rows.with_columns(pl.lit("").alias(name) for name in missing)).frame
+    return baostock.translate_daily(rows.with_columns(pl.lit("").alias(name) for name in missing)).frame
 
 
 @pytest.fixture(scope="module")
 def five_years(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The bars of seven stocks over 2020 to 2024: BaoStock's and Tushare's."""
-    theirs = translate_tushare(read(folder / "tushare" / "daily_2020-2024.csv.gz"))
+    theirs = tushare_bars(read(folder / "tushare" / "daily_2020-2024.csv.gz"))
     ours = baostock_bars(
         folder / "baostock" / "k_daily_adjustflag3_2020-2025.csv.gz",
         folder / "baostock" / "k_daily_adjustflag3_2010-2024.csv.gz",
@@ -97,10 +104,10 @@ def test_a_bar_that_is_lost_on_the_way_fails(five_years: tuple[pl.DataFrame, pl.
 @pytest.fixture(scope="module", params=list(SUSPENDED))
 def market_day(folder: Path, request: pytest.FixtureRequest) -> tuple[str, Reconciliation]:
     day: str = request.param
-    theirs = translate_tushare(read(folder / "tushare" / f"daily_{day.replace('-', '')}.csv.gz"))
+    theirs = tushare_bars(read(folder / "tushare" / f"daily_{day.replace('-', '')}.csv.gz"))
     rows = read(folder / "baostock" / MARKET_FILE).filter(pl.col("date") == day)
     silent = pl.col("volume") == ""
-    ours = translate_daily(
+    ours = baostock.translate_daily(
         rows.with_columns(
             pl.when(silent).then(pl.lit("0")).otherwise(pl.lit("1")).alias("tradestatus"),
             pl.lit("0").alias("isST"),
@@ -183,7 +190,7 @@ def test_the_sources_factors_have_other_bases_and_the_same_steps(folder: Path) -
         pl.col("dividOperateDate").str.to_date().alias("ex_date"),
         pl.col("backAdjustFactor_derived").cast(pl.Float64).alias("back_adjust_factor"),
     )
-    none = translate_tushare(read(folder / "tushare" / "daily_2020-2024.csv.gz").clear())
+    none = tushare_bars(read(folder / "tushare" / "daily_2020-2024.csv.gz").clear())
     result = reconcile(none, none, (ours.filter(pl.col("ex_date") >= theirs["ex_date"].min()), theirs), names=NAMES)
     assert result.is_passed
     assert result.counts == {"factor": {"back_adjust_factor": 9}}
