@@ -33,7 +33,7 @@ _COMMANDS = {
     "bars": ("look:bars_command", "一只证券的日线 | one stock's daily bars"),
     "export": ("export:export_command", "导出为 Parquet，每年一个文件 | write a table to Parquet, one file a year"),
     "db": ("db:db", "数据库迁移与备份 | migrations and backups of the store"),
-    "simulate": ("machine:simulate", "运行模拟数据源 | run the simulated source"),
+    "simulate": ("simulate:simulate", "运行模拟数据源 | run the simulated sources"),
 }
 
 

@@ -316,8 +316,8 @@ def _daily_row(code: str, bar: Bar, _part: _Part) -> Row | None:
 def _basic_row(code: str, bar: Bar, _part: _Part) -> Row | None:
     if bar[11] != _TRADES:
         return None
-    close, turn = float(bar[5]), float(bar[10])
-    earnings, book, sales = (float(ratio) for ratio in bar[13:16])
+    # A recorder may have left some of them out.
+    close, turn, earnings, book, sales = (float(text or 0) for text in (bar[5], bar[10], *bar[13:16]))
     # The ten thousands of shares that trade freely, back from the turnover.
     floating = int(bar[7]) / max(turn, 1e-6) / 100
     total = floating * (1.1 + int(code[:6]) % 7 / 10)

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pydantic import SecretStr
 
+from stock_assets.domain.answers import Rows
 from stock_assets.simulator.baostock_server import BaoStockServer
+from stock_assets.sources.tushare.client import TushareClient
 from stock_assets.storage import coverage
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.conftest import TODAY
@@ -122,12 +125,15 @@ def test_a_command_starts_without_importing_what_it_does_not_need(arguments: lis
 
 
 @pytest.mark.usefixtures("no_store")
-def test_other_programs_can_use_the_simulated_source_by_what_it_prints(start: Start, tmp_path: Path) -> None:
+def test_other_programs_can_use_the_simulated_sources_by_what_it_prints(start: Start, tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb+") as out:
         process = start(["simulate", "--stocks", "20"], output=out)
-        wait_for(lambda: b"PORT=" in (tmp_path / "out").read_bytes())
+        wait_for(lambda: b"TOKEN=" in (tmp_path / "out").read_bytes())
         printed = dict(re.findall(r"(\w+)=(\S+)", (tmp_path / "out").read_text(encoding="utf-8")))
         code = "import socket, os; socket.create_connection((os.environ['BAOSTOCK_HOST'], int(os.environ['BAOSTOCK_PORT'])), 5)"
         assert subprocess.run([sys.executable, "-c", code], env={**os.environ, **printed}, check=False).returncode == 0
+        client = TushareClient(SecretStr(printed["TUSHARE_TOKEN"]), addresses=[printed["TUSHARE_URL"]])
+        assert isinstance(client.stock_basic(), Rows)
+        client.close()
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0

@@ -37,6 +37,7 @@ WRONG = [
     (["simulate", "--latency", "-1"], "不小于 0 的数", "a number from 0 up"),
     (["simulate", "--recorded", "nowhere"], "已有的文件夹", "an existing folder"),
     (["simulate", "--faults", "nonsense"], "故障计划无法理解", "fault 'nonsense'"),
+    (["simulate", "--tushare-faults", "not_logged_in"], "故障计划无法理解", "no kind 'not_logged_in'"),
     (["statsu"], "没有命令 statsu（是否要用 status）", "no command statsu (did you mean status?)"),
     (["up", "--prot", "1"], "没有选项 --prot（是否要用 --port）", "no option --prot (did you mean --port?)"),
     (["bars", "600000", "600001"], "600001", "600001"),

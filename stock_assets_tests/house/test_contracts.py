@@ -41,6 +41,8 @@ def test_every_contract_is_kept() -> None:
         ("quality/findings.py", "import structlog", "Domain and quality do no input or output"),
         ("assets/market.py", "import stock_assets.simulator.market", "The made-up market is reached from"),
         ("pipeline/fetch.py", "import baostock", "BaoStock's client is known in its own room only"),
+        ("sources/tushare/client.py", "import tushare", "Tushare's package is imported by nobody"),
+        ("sources/tushare/client.py", "import stock_assets.sources.baostock.pool", "The two sources know nothing"),
     ],
 )
 def test_a_broken_contract_is_noticed(copy: Path, file: str, line: str, contract: str) -> None:
