@@ -2,6 +2,7 @@
 
 from stock_assets.domain.errors import (
     AccessDenied,
+    AlreadyRunning,
     BackupFailed,
     Banned,
     ConfigurationError,
@@ -16,6 +17,7 @@ from stock_assets.domain.errors import (
     Stopped,
     StoreInUse,
     StoreUnavailable,
+    TaskLost,
 )
 
 DONE, USAGE, DATA_REFUSED, UNAVAILABLE, TRY_LATER, NO_PERMISSION, CONFIGURATION = 0, 2, 65, 69, 75, 77, 78
@@ -29,6 +31,8 @@ _CODES: tuple[tuple[type[StockAssetsError], int], ...] = (
     (DataRefused, DATA_REFUSED),
     (StoreUnavailable, UNAVAILABLE),
     (StoreInUse, TRY_LATER),
+    (AlreadyRunning, TRY_LATER),
+    (TaskLost, TRY_LATER),
     (BackupFailed, CONFIGURATION),
     (NotReady, TRY_LATER),
     (QuotaExhausted, TRY_LATER),

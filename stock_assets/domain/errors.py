@@ -5,6 +5,9 @@
     ├── ConfigurationError      this installation is set up wrong
     ├── StoreUnavailable        the database cannot be reached (transient)
     ├── Stopped                 somebody told the work to end
+    ├── AlreadyRunning          another process works on the same task
+    ├── TaskLost                another process has taken the task over
+    ├── StillMissing            an item was worked on and is still to do
     ├── StoreInUse              others work with the database that is to be replaced
     ├── BackupFailed            a backup was not made, or one was not restored
     ├── DataRefused             rows break a rule that no caller may bend
@@ -108,6 +111,29 @@ class Stopped(StockAssetsError, Permanent):
 
     zh = "已停止。已提交的数据完整，再次运行同一命令即可继续"
     en = "stopped; what is committed is whole, and the same command goes on from there"
+
+
+class AlreadyRunning(StockAssetsError, Permanent):
+    """Another living process works on this job type; nothing was done."""
+
+    zh = "同类任务 {job_type} 正在另一进程中运行，本次未作改动。请等它结束，或先停止它"
+    en = (
+        "a task of type {job_type} is running in another process, nothing was done; wait until it has ended, or stop it"
+    )
+
+
+class TaskLost(StockAssetsError, Permanent):
+    """Our hold on the task ended with its connection and another process took it over; the batch was not committed."""
+
+    zh = "任务 {job_type} 已由另一进程接手，本批未提交"
+    en = "the task {job_type} was taken over by another process; this batch was not committed"
+
+
+class StillMissing(StockAssetsError, Permanent):
+    """An item was asked for, without an error, and the store still lacks it."""
+
+    zh = "{item} 已请求过，但仍缺数据"
+    en = "{item} was asked for and is still missing"
 
 
 class StoreInUse(StockAssetsError, Permanent):

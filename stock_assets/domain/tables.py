@@ -333,6 +333,59 @@ RATE_STATE = Table(
     ("source", "api"),
 )
 
+_JOB_TYPE = Column(
+    "job_type",
+    "text",
+    "任务类型",
+    "type of job",
+    choices=("DAILY_HISTORY", "FINANCE_HISTORY", "DAILY_INCREMENTAL", "FINANCE_INCREMENTAL"),
+)
+
+SYNC_TASKS = Table(
+    "sync_tasks",
+    "同步任务：进度与其数据在同一事务写入，中断后由此继续",
+    "Synchronization tasks: progress is written in the transaction of its data, and gone on from",
+    (
+        _JOB_TYPE,
+        Column(
+            "status",
+            "text",
+            "状态；无进程持有的 RUNNING 会被接着运行",
+            "state; RUNNING without a living process is gone on with",
+            choices=("PENDING", "RUNNING", "COMPLETED", "FAILED", "PAUSED"),
+        ),
+        Column("current_offset", "integer", "已完成的项数", "items done", "items", False, 0),
+        Column("total_items", "integer", "总项数（最近一次清点）", "items in all, when last counted", "items", True, 0),
+        Column("batch_size", "integer", "每批项数", "items per batch", "items", False, 1),
+        Column("total_processed", "integer", "已写入行数", "rows written", "rows", False, 0),
+        Column("attempts", "integer", "启动次数", "times it was started", "times", False, 0),
+        Column("started_at", "timestamp", "首次启动时间", "when it was first started"),
+        Column("updated_at", "timestamp", "最近一次进展的时间", "when it last moved"),
+        Column("completed_at", "timestamp", "完成时间", "when it was complete", nullable=True),
+        Column("error_message", "text", "停止或失败的原因", "why it stopped", nullable=True),
+        Column("config", "text", "任务参数（JSON）", "what it was made for, JSON"),
+    ),
+    (),
+    surrogate=True,
+)
+
+SYNC_FAILURE_RECORDS = Table(
+    "sync_failure_records",
+    "同步失败记录：每次同步先重试未解决的，超过次数则等人处理",
+    "Failures of synchronizations: open ones are tried first, and after enough retries wait for a person",
+    (
+        _JOB_TYPE,
+        Column("third_code", "text", "失败项：证券代码、日期等", "what failed: a code, a day …"),
+        Column("error_message", "text", "失败原因", "why it failed"),
+        Column("retry_count", "integer", "已重试次数", "failed retries", "times", False, 0),
+        Column("max_retries", "integer", "自动重试上限", "retries before a person is needed", "times", False, 0),
+        Column("last_attempt_at", "timestamp", "最近一次尝试的时间", "when it was last tried"),
+        Column("resolved_at", "timestamp", "解决时间", "when it was done", nullable=True),
+    ),
+    (),
+    surrogate=True,
+)
+
 TABLES: tuple[Table, ...] = (
     TRADING_DAY,
     SECURITY,
@@ -349,5 +402,7 @@ TABLES: tuple[Table, ...] = (
     QUALITY_FINDING,
     SOURCE_QUOTA,
     RATE_STATE,
+    SYNC_TASKS,
+    SYNC_FAILURE_RECORDS,
     DROPPED_INDEX,
 )

@@ -11,6 +11,8 @@ EVENTS: dict[str, tuple[str, str]] = {
     "ingest.stock": ("[日线同步] 股票", "[daily sync] stock"),
     "factors.run": ("[复权因子] 合计", "[adjust factors] total"),
     "factors.land": ("[复权因子] 入库", "[adjust factors] land"),
+    "history.run": ("[历史同步] 合计", "[history sync] total"),
+    "history.batch": ("[历史同步] 批次", "[history sync] batch"),
     "fetch": ("[数据源] 取数", "[source] fetch"),
     "source.waiting": (
         "[数据源] 其他任务正在使用连接，等待中",
@@ -60,6 +62,9 @@ FIELDS: dict[str, tuple[str, str]] = {
     "days": ("天数", "days"),
     "days_worked": ("处理天数", "days worked on"),
     "call": ("请求", "call"),
+    "job_type": ("任务类型", "job type"),
+    "items": ("项数", "items"),
+    "failed": ("失败项", "failed"),
     "stocks": ("股票数", "stocks"),
     "batch": ("批次", "batch"),
     "requests": ("请求数", "requests"),

@@ -91,7 +91,7 @@ def env_example() -> str:
 
 
 def _table(table: Table) -> list[str]:
-    key = "、".join(f"`{name}`" for name in table.key)
+    key = "、".join(f"`{name}`" for name in table.key or ("id",))
     indexes = "；".join("、".join(f"`{name}`" for name in index) for index in table.indexes)
     facts = [f"键 Key：{key}"] + ([f"索引 Index：{indexes}"] if indexes else [])
     return [

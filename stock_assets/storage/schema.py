@@ -59,6 +59,7 @@ _RULES: dict[str, dict[str, str]] = {
     },
     "stock_daily_history": {"valid_from_before_to": "valid_from < valid_to"},
     "adjust_factor_history": {"valid_from_before_to": "valid_from < valid_to"},
+    "sync_tasks": {"completed_has_time": "(status = 'COMPLETED') = (completed_at IS NOT NULL)"},
     "rate_state": {"closed_has_reason": "(closed_until IS NULL) = (closed_reason IS NULL)"},
     "finance_indicator": {
         "ts_code_form": _CODE_FORM,
@@ -71,6 +72,11 @@ _RULES: dict[str, dict[str, str]] = {
         "complete_misses_no_row": "status <> 'complete' OR rows_present >= rows_expected",
         "open_gap_has_reason": "status IN ('complete', 'empty') OR detail IS NOT NULL",
     },
+}
+# Unique among the rows of a condition only.
+_UNIQUE_WHERE: dict[str, dict[tuple[str, ...], str]] = {
+    "sync_tasks": {("job_type",): "status = 'RUNNING'"},
+    "sync_failure_records": {("job_type", "third_code"): "resolved_at IS NULL"},
 }
 
 
@@ -111,10 +117,12 @@ def _build(metadata: sa.MetaData, table: Table) -> None:
     if table.surrogate:
         number = sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment=_ID_COMMENT)
         columns.insert(0, number)
-        keys = [sa.PrimaryKeyConstraint("id"), sa.UniqueConstraint(*table.key)]
+        keys = [sa.PrimaryKeyConstraint("id"), *([sa.UniqueConstraint(*table.key)] if table.key else [])]
     built = sa.Table(table.name, metadata, *columns, *keys, *_checks(table), comment=table.comment)
     for names in table.indexes:
         sa.Index(None, *(built.c[name] for name in names))
+    for names, condition in _UNIQUE_WHERE.get(table.name, {}).items():
+        sa.Index(None, *(built.c[name] for name in names), unique=True, postgresql_where=sa.text(condition))
 
 
 def _metadata() -> sa.MetaData:
