@@ -80,9 +80,11 @@ class Installation:
         )
 
     def now(self) -> datetime:
-        """Return the time, or the evening of the fixed today."""
-        today = self.settings.today
-        return datetime.now(UTC) if today is None else datetime.combine(today, _EVENING, tzinfo=SHANGHAI)
+        """Return the time in whole milliseconds, which are held in fewer bytes, or the evening of the fixed today."""
+        if self.settings.today is not None:
+            return datetime.combine(self.settings.today, _EVENING, tzinfo=SHANGHAI)
+        now = datetime.now(UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     @cached_property
     def calendar(self) -> TradingCalendar:

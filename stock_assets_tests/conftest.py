@@ -90,7 +90,7 @@ def timescale_server() -> Server:
 @pytest.fixture
 def timescale_url(timescale_server: Server) -> Iterator[str]:
     """The address of a migrated database of this test alone in which TimescaleDB is there."""
-    with own_database(timescale_server) as url:
+    with own_database(timescale_server, "template0") as url:
         database = Database(url)
         with database.dedicated() as connection:
             connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")

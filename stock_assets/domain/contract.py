@@ -11,11 +11,12 @@ import polars as pl
 
 from stock_assets.domain.errors import DataRefused
 
-Kind = Literal["text", "date", "float", "integer", "boolean", "timestamp"]
+Kind = Literal["text", "date", "float", "floats", "integer", "boolean", "timestamp"]
 DTYPES: dict[Kind, pl.DataType] = {
     "text": pl.String(),
     "date": pl.Date(),
     "float": pl.Float64(),
+    "floats": pl.List(pl.Float64()),
     "integer": pl.Int64(),
     "boolean": pl.Boolean(),
     "timestamp": pl.Datetime("us", "UTC"),

@@ -17,8 +17,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
+from stock_assets.storage import timescale
 from stock_assets.storage.copy_frames import RowsExist, copy_in, driver, refusals
-from stock_assets.storage.layout import DAY, PARTED, is_lockable
+from stock_assets.storage.layout import DAY, held_in, is_lockable, is_parted
+from stock_assets.storage.packing import held_names, pack
 from stock_assets.storage.schema import table_of
 
 _log = structlog.get_logger(__name__)
@@ -75,10 +77,13 @@ def load(  # noqa: PLR0913  (each has its default)
         return Counts()
     with refusals(table.name):
         conn.execute(_SETTINGS, {"run_id": run_id or ""})
-        if is_new and _append(conn, table, frame):
+        held = held_in(conn, table)
+        if held is not table:
+            frame, ignore = pack(frame), held_names(ignore)
+        if is_new and _append(conn, held, frame):
             return Counts(inserted=frame.height)
-        stage(conn, table, frame)
-        return merge_staged(conn, table, frame.height, ignore)
+        stage(conn, held, frame)
+        return merge_staged(conn, held, frame.height, ignore)
 
 
 def _append(conn: Connection, table: Table, frame: pl.DataFrame) -> bool:
@@ -139,18 +144,14 @@ def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str,
         same_key(table, target, staged),
         differ(target, staged, [name for name in content if name not in ignore]),
     )
-    stale_rows = sa.select(sa.literal(1)).select_from(target.join(staged, stale))
-    if is_lockable(conn, table.name):
-        # Locking in key order first: two writers that meet wait for each other instead of deadlocking.
-        stale_rows = stale_rows.order_by(*(target.c[name] for name in table.key)).with_for_update(of=target)
-    else:
+    if not is_lockable(table.name):
         conn.execute(_ONE_WRITER, {"table": table.name})
-    count_stale = sa.select(sa.func.count()).select_from(stale_rows.subquery())
     update = target.update().values({name: staged.c[name] for name in content}).where(stale)
     inserted = updated = missing = added = 0
     for _ in range(_PASSES):
-        if conn.scalar(count_stale):
-            updated += conn.execute(update).rowcount
+        reach = _reach(conn, table, target, target.join(staged, stale))
+        if reach is not None:
+            updated += conn.execute(update.where(reach)).rowcount
         missing, added = insert_missing(conn, table)
         inserted += added
         if missing == added:
@@ -158,9 +159,21 @@ def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str,
     raise DataRefused(table=table.name, reason=f"of {missing} missing rows only {added} could be inserted")
 
 
+def _reach(
+    conn: Connection, table: Table, target: sa.Table, stale_rows: sa.FromClause
+) -> sa.ColumnElement[bool] | None:
+    """Return what else to say of the rows that are to be updated, so that they are found fast; None when there are none."""
+    if not is_lockable(table.name):
+        return timescale.reach(conn, target, stale_rows)
+    # Locking in key order first: two writers that meet wait for each other instead of deadlocking.
+    rows = sa.select(sa.literal(1)).select_from(stale_rows).order_by(*(target.c[name] for name in table.key))
+    count = sa.select(sa.func.count()).select_from(rows.with_for_update(of=target).subquery())
+    return sa.true() if conn.scalar(count) else None
+
+
 def _span(conn: Connection, target: sa.Table, staged: sa.Table) -> sa.ColumnElement[bool]:
     """Return the condition that a row of a parted table lies among the staged days: the planner looks into no other part."""
-    if target.name not in PARTED:
+    if not is_parted(target.name):
         return sa.true()
     first, last = conn.execute(sa.select(sa.func.min(staged.c[DAY]), sa.func.max(staged.c[DAY]))).one()
     return target.c[DAY].between(first, last)

@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from stock_assets.domain.contract import Table
 from stock_assets.domain.tables import DROPPED_INDEX
 from stock_assets.storage.database import Database
-from stock_assets.storage.layout import extent_of, layout_of, parts_of
+from stock_assets.storage.layout import extent_of, layout_of, parts_of, rows_of
 from stock_assets.storage.schema import table_of
 
 _log = structlog.get_logger(__name__)
 _RECORD = table_of(DROPPED_INDEX.name)
-# Below this the indexes grow no slower than they are built again (`benchmarks.full_load`).
+# Below this the gain is lost in the noise (`benchmarks.full_load`).
 WORTH_ROWS = 3_000_000
 # A table that holds more than this share of what is coming is faster with its indexes in place.
 _HELD_SHARE = 0.1
@@ -129,7 +129,7 @@ def _drop_all(database: Database, table: Table, run_id: str | None, now: datetim
     try:
         with database.begin() as conn:
             conn.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
-            found = conn.execute(_SECONDARY, {"name": table.name}).all()
+            found = conn.execute(_SECONDARY, {"name": rows_of(conn, table.name)}).all()
             for name, definition in found:
                 facts = {"index_name": name, "table_name": table.name, "definition": definition}
                 conn.execute(_RECORD.insert().values(**facts, run_id=run_id, dropped_at=now))
@@ -151,10 +151,10 @@ def _take(guard: psycopg.Connection, table: str) -> bool:
 
 def _build_concurrently(database: Database, table: str, name: str, definition: str) -> None:
     with database.read() as conn:
-        layout, parts = layout_of(conn, table), parts_of(conn, table)
+        layout, parts, held = layout_of(conn, table), parts_of(conn, table), rows_of(conn, table)
     with database.dedicated() as connection:
         # What a build that was killed left behind.
-        for (broken,) in connection.execute(_INVALID, {"name": table}).fetchall():
+        for (broken,) in connection.execute(_INVALID, {"name": held}).fetchall():
             _patiently(connection, f"DROP INDEX IF EXISTS {broken}")
         if layout == "plain":
             connection.execute(_words(definition.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY IF NOT EXISTS", 1)))

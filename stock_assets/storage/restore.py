@@ -19,6 +19,7 @@ from stock_assets.storage import migrate
 from stock_assets.storage.backup import Backup
 from stock_assets.storage.database import Database
 from stock_assets.storage.database_copy import Session, create_like
+from stock_assets.storage.packing import HELD_IN
 from stock_assets.storage.postgres_programs import complaint, server_version
 from stock_assets.storage.schema import metadata
 
@@ -114,7 +115,8 @@ def _check_fits(backup: Backup, database: Database) -> None:
             problem="the backup was made with TimescaleDB, which this server does not have",
             problem_zh="该备份来自带 TimescaleDB 的数据库，而当前服务器没有它",
         )
-    ours = {(database.schema, table) for table in (*metadata.tables, migrate.VERSION_TABLE)}
+    packed = [held.name for held in HELD_IN.values()]
+    ours = {(database.schema, table) for table in (*metadata.tables, *packed, migrate.VERSION_TABLE)}
     foreign = sorted(".".join(table) for table in tables - backup.tables - ours)
     if foreign:
         raise ConfigurationError(

@@ -4,7 +4,7 @@ Nothing creates tables from here: `migrations/` does, and a test holds the two t
 connection's `search_path` decides where the tables live.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 
 from stock_assets.domain import tables as contracts
 from stock_assets.domain.contract import Column, Kind, Table
+from stock_assets.storage.packing import HELD_IN
 
 _NAMES = {
     "pk": "pk_%(table_name)s",
@@ -26,6 +27,7 @@ _TYPES: dict[Kind, TypeEngine[Any]] = {
     "text": sa.Text(collation="C"),
     "date": sa.Date(),
     "float": _FLOAT,
+    "floats": postgresql.ARRAY(_FLOAT),
     "integer": sa.BigInteger(),
     "boolean": sa.Boolean(),
     "timestamp": sa.DateTime(timezone=True),
@@ -81,11 +83,25 @@ _UNIQUE_WHERE: dict[str, dict[tuple[str, ...], str]] = {
 
 
 def table_of(name: str) -> sa.Table:
-    """Return the table called `name`.
+    """Return the table called `name`, be it one that holds another one's rows packed.
 
     Errors: `KeyError` when no contract has this name.
     """
-    return metadata.tables[name]
+    return metadata.tables[name] if name in metadata.tables else _packed.tables[name]
+
+
+def rules_of(name: str) -> dict[str, str]:
+    """Return the rules of the table called `name`, by the names they have in the database."""
+    checks = (rule for rule in table_of(name).constraints if isinstance(rule, sa.CheckConstraint))
+    return dict(sorted((str(check.name), str(check.sqltext)) for check in checks))
+
+
+def definition_of(column: sa.Column[Any]) -> str:
+    """Return a column as CREATE TABLE wants it."""
+    kind = column.type.compile(dialect=postgresql.dialect())
+    # By the name that servers from 18 on give it, whatever the table is called while it is filled.
+    needed = "" if column.nullable else f" CONSTRAINT {_quote(f'{column.table.name}_{column.name}_not_null')} NOT NULL"
+    return f"{_quote(column.name)} {kind}{needed}"
 
 
 def _checks(table: Table) -> Iterator[sa.CheckConstraint]:
@@ -125,11 +141,12 @@ def _build(metadata: sa.MetaData, table: Table) -> None:
         sa.Index(None, *(built.c[name] for name in names), unique=True, postgresql_where=sa.text(condition))
 
 
-def _metadata() -> sa.MetaData:
+def _metadata(tables: Iterable[Table]) -> sa.MetaData:
     metadata = sa.MetaData(naming_convention=_NAMES)
-    for table in contracts.TABLES:
+    for table in tables:
         _build(metadata, table)
     return metadata
 
 
-metadata = _metadata()
+metadata = _metadata(contracts.TABLES)
+_packed = _metadata(HELD_IN.values())

@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.storage import migrate
 from stock_assets.storage.database import Database
-from stock_assets.storage.layout import layout_of
+from stock_assets.storage.layout import layout_of, rows_of
 from stock_assets_tests.storage.conftest import Process
 from stock_assets_tests.storage.filled_store import address, digest
 
 _INDEXES = """
     SELECT indrelid::regclass::text, indkey::text, indisunique, indisvalid FROM pg_index
-    WHERE indrelid = 'stock_daily'::regclass
-       OR indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'stock_daily'::regclass) ORDER BY 1, 2
+    WHERE indrelid = CAST(:held AS regclass)
+       OR indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = CAST(:held AS regclass)) ORDER BY 1, 2
 """
 _LEDGER = "SELECT trade_date, rows_present FROM load_ledger ORDER BY 1"
 _HELD = "SELECT trade_date, count(*) FROM stock_daily GROUP BY 1 ORDER BY 1"
@@ -41,11 +41,12 @@ class Step:
 def state_of(database: Database) -> dict[str, object]:
     """Return all that a crash may not change in the end: bars, ledger, indexes, layout and revision."""
     with database.read() as conn:
+        held = {"held": rows_of(conn, STOCK_DAILY.name)}
         return {
             "bars": digest(database),
             "ledger": list(map(tuple, conn.execute(sa.text(_LEDGER)))),
             "old bars": conn.scalar(sa.text("SELECT count(*) FROM stock_daily_history")),
-            "indexes": list(map(tuple, conn.execute(sa.text(_INDEXES)))),
+            "indexes": list(map(tuple, conn.execute(sa.text(_INDEXES), held))),
             "layout": layout_of(conn, STOCK_DAILY.name),
             "revision": migrate.current(database),
         }

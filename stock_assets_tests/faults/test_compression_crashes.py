@@ -27,7 +27,7 @@ from stock_assets_tests.storage.made_up_rows import DAY
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")]
 _CHUNKS = """
     SELECT format('%I.%I', chunk_schema, chunk_name), is_compressed FROM timescaledb_information.chunks
-    WHERE hypertable_name = 'stock_daily' ORDER BY range_start
+    WHERE hypertable_name = 'stock_daily_packed' ORDER BY range_start
 """
 _TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :client"
 

@@ -10,6 +10,7 @@ import pytest
 
 from stock_assets.storage.backup import Backup, make_backup
 from stock_assets.storage.database import Database
+from stock_assets.storage.layout import convert
 from stock_assets_tests.storage.filled_store import fill
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +66,14 @@ def process() -> Iterator[Callable[..., Process]]:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
+
+
+@pytest.fixture
+def packed_database(database: Database) -> Database:
+    """A database of this test alone whose bars are packed, as in a hypertable; without TimescaleDB."""
+    with database.begin() as conn:
+        convert(conn, "stock_daily", "hypertable")
+    return database
 
 
 @pytest.fixture

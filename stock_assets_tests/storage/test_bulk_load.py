@@ -17,6 +17,7 @@ from stock_assets.storage.bars import read_bars, rows_of_day
 from stock_assets.storage.bulk_load import Counts, load, stage
 from stock_assets.storage.copy_frames import RowsExist, columns_of, copy_out
 from stock_assets.storage.database import Database
+from stock_assets.storage.layout import rows_of
 from stock_assets_tests.storage.made_up_rows import (
     BAR,
     DAY,
@@ -32,9 +33,18 @@ CODES = [f"{number:06d}.SZ" for number in range(1, 6)]
 DAYS = [DAY + timedelta(offset) for offset in range(3)]
 
 
+@pytest.fixture(params=["partitions", "packed", "hypertable"])
+def database(request: pytest.FixtureRequest, database: Database) -> Database:
+    """A store in each form in which bars are held."""
+    if request.param == "hypertable":
+        return request.getfixturevalue("timescale_database")
+    return request.getfixturevalue("packed_database") if request.param == "packed" else database
+
+
 def _versions(conn: sa.Connection, table: str = "stock_daily") -> list[tuple[object, ...]]:
     """Where every row lies and which transaction wrote and locked it: any write at all changes this."""
-    query = sa.text(f"SELECT ctid::text, xmin::text, xmax::text FROM {table} ORDER BY 1")  # noqa: S608
+    held = rows_of(conn, table)
+    query = sa.text(f"SELECT ctid::text, xmin::text, xmax::text FROM {held} ORDER BY 1")  # noqa: S608
     return [tuple(row) for row in conn.execute(query)]
 
 
@@ -161,8 +171,9 @@ def test_rows_that_were_thought_new_and_are_not_are_compared_after_all(database:
 def test_new_rows_go_straight_into_their_table(database: Database) -> None:
     with database.begin() as conn:
         load(conn, STOCK_DAILY, bars(CODES, DAYS).reverse(), is_new=True)
-        assert conn.scalar(sa.text("SELECT to_regclass('_tmp_stock_daily')")) is None
-        in_place = conn.execute(sa.text("SELECT ts_code, trade_date FROM stock_daily ORDER BY ctid")).all()
+        held = rows_of(conn, "stock_daily")
+        assert conn.scalar(sa.text(f"SELECT to_regclass('_tmp_{held}')")) is None
+        in_place = conn.execute(sa.text(f"SELECT ts_code, trade_date FROM {held} ORDER BY ctid")).all()  # noqa: S608
     assert [tuple(row) for row in in_place] == sorted(tuple(row) for row in in_place)
 
 

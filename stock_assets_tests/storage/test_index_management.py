@@ -14,7 +14,7 @@ from stock_assets.storage.bulk_load import Counts, load
 from stock_assets.storage.database import Database
 from stock_assets.storage.full_load import load_whole
 from stock_assets.storage.index_management import dropped, pays, restore, without_indexes
-from stock_assets.storage.layout import Layout, convert
+from stock_assets.storage.layout import Layout, convert, rows_of
 from stock_assets_tests.storage.conftest import Process
 from stock_assets_tests.storage.made_up_rows import DAY, NOW, bars
 
@@ -59,11 +59,12 @@ def valid_indexes(database: Database) -> dict[str, bool]:
     """Return the indexes of the daily bars and their parts, and whether they can be used."""
     query = """
         SELECT indexrelid::regclass::text, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
-        WHERE indrelid = 'stock_daily'::regclass
-           OR indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'stock_daily'::regclass)
+        WHERE indrelid = CAST(:held AS regclass)
+           OR indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = CAST(:held AS regclass))
     """
     with database.read() as conn:
-        return {name: is_valid for name, is_valid in conn.execute(sa.text(query))}  # noqa: C416  rows are no pairs to pyright
+        held = {"held": rows_of(conn, STOCK_DAILY.name)}
+        return {name: is_valid for name, is_valid in conn.execute(sa.text(query), held)}  # noqa: C416  rows are no pairs to pyright
 
 
 def kill_while_away(database: Database, process: Callable[..., Process]) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from stock_assets.storage.backup import Backup, make_backup, read_backup
 from stock_assets.storage.database import Database
 from stock_assets.storage.postgres_programs import server_version
 from stock_assets.storage.restore import restore
+from stock_assets.storage.timescale import compress
 from stock_assets_tests.storage.conftest import Process
 from stock_assets_tests.storage.filled_store import BARS, address, clear, digest, fill
 
@@ -40,14 +42,14 @@ setattr(module, step, stopped)
 store = Database(sys.argv[1])
 module.restore(read_backup(Path(sys.argv[2]), server_version(store)), store)
 """
-COMPRESS = (
-    "SELECT create_hypertable('stock_daily', 'trade_date', if_not_exists => true, migrate_data => true)",
-    "ALTER TABLE stock_daily SET (timescaledb.compress, timescaledb.compress_segmentby = 'ts_code')",
-    "SELECT compress_chunk(chunk) FROM show_chunks('stock_daily', older_than => date '2026-01-01') AS chunk",
-)
+# A day beside compressed ones, and one of a chunk that is not compressed.
+MORE = """
+    INSERT INTO stock_daily (ts_code, trade_date, close, is_suspended, is_st, source, updated_at)
+    SELECT '600000.SH', day, 10.001, false, false, 'baostock', now() FROM (VALUES (date '2026-07-01'), ('2030-01-02')) AS days (day)
+"""
 CHUNKS = """
     SELECT count(*), count(*) FILTER (WHERE is_compressed) FROM timescaledb_information.chunks
-    WHERE hypertable_name = 'stock_daily'
+    WHERE hypertable_name = 'stock_daily_packed'
 """
 
 
@@ -214,9 +216,9 @@ def test_rights_and_settings_of_the_database_outlive_a_restore(store: Database, 
 def compressed(timescale_database: Database) -> Database:
     """A store whose bars are a hypertable, most of it compressed."""
     fill(timescale_database)
+    compress(timescale_database, settled=date(2030, 1, 1))
     with timescale_database.dedicated() as connection:
-        for statement in COMPRESS:
-            connection.execute(statement)
+        connection.execute(MORE)
     return timescale_database
 
 
@@ -224,8 +226,7 @@ def test_compressed_chunks_come_back_compressed(compressed: Database, tmp_path: 
     before = digest(compressed)
     with compressed.dedicated() as connection:
         chunks = connection.execute(CHUNKS).fetchone()
-    assert chunks is not None
-    assert chunks[1] > 0
+    assert chunks == (3, 2)
     made = make_backup(compressed, tmp_path / "store.dump")
     assert made.needs_timescale
     clear(compressed)
@@ -238,7 +239,7 @@ def test_compressed_chunks_come_back_compressed(compressed: Database, tmp_path: 
         connection.execute(
             "UPDATE stock_daily SET close = 10 WHERE ts_code = '000001.SZ' AND trade_date = '2025-01-01'"
         )
-        connection.execute("SELECT decompress_chunk(chunk) FROM show_chunks('stock_daily') AS chunk LIMIT 1")
+        connection.execute("SELECT decompress_chunk(chunk) FROM show_chunks('stock_daily_packed') AS chunk LIMIT 1")
     assert new_databases(compressed) == []
 
 

@@ -16,12 +16,21 @@ from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.storage import migrate
 from stock_assets.storage.bulk_load import Counts, load
 from stock_assets.storage.database import Database
+from stock_assets.storage.layout import rows_of
 from stock_assets_tests.databases import Server, own_database
 from stock_assets_tests.storage.made_up_rows import DAY, LATER, NOW, bars, frame_of
 
 CODES = ["000001.SZ", "000002.SZ", "600000.SH"]
 SECOND = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
+
+
+@pytest.fixture(params=["partitions", "packed", "hypertable"])
+def database(request: pytest.FixtureRequest, database: Database) -> Database:
+    """A store in each form in which bars are held."""
+    if request.param == "hypertable":
+        return request.getfixturevalue("timescale_database")
+    return request.getfixturevalue("packed_database") if request.param == "packed" else database
 
 
 def closes(conn: sa.Connection, moment: datetime | None = None) -> dict[str, float]:
@@ -161,15 +170,16 @@ def test_the_past_of_one_stock_is_read_through_indexes(database: Database) -> No
     codes = [f"{number:06d}.SZ" for number in range(60)]
     with database.begin() as conn:
         load(conn, STOCK_DAILY, bars(codes, days), is_new=True)
-        conn.execute(sa.text("UPDATE stock_daily SET close = 10"))
+        load(conn, STOCK_DAILY, bars(codes, days, close=10.0))
+        held = rows_of(conn, "stock_daily")
     with database.dedicated() as connection:
-        connection.execute("VACUUM ANALYZE stock_daily")
+        connection.execute(f"VACUUM ANALYZE {held}".encode())
         connection.execute("VACUUM ANALYZE stock_daily_history")
     with database.read() as conn:
         query = "EXPLAIN SELECT * FROM stock_daily_as_of(now()) WHERE ts_code = '000007.SZ'"
         plan = "\n".join(conn.scalars(sa.text(query)))
     # Parts without a row are read whole, which costs nothing.
-    for large in ("stock_daily_from_2024", "stock_daily_history"):
+    for large in ("stock_daily_from_2024", "stock_daily_packed", "stock_daily_history"):
         assert f"Seq Scan on {large}" not in plan, plan
     assert plan.count("Index Cond") >= 2, plan
 
@@ -187,11 +197,9 @@ def test_readers_have_a_role_that_sees_every_table_and_changes_none(database: Da
                 conn.execute(sa.text(change))
 
 
-def test_a_server_on_which_the_user_may_make_no_role_is_migrated_all_the_same(
-    server: Server, database: Database
-) -> None:
+def test_a_server_on_which_the_user_may_make_no_role_is_migrated_all_the_same(server: Server) -> None:
     name = f"plain_{uuid.uuid4().hex[:12]}"
-    with database.dedicated() as connection:
+    with Database(server.url()).dedicated() as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'plain'").format(sql.Identifier(name)))
         try:
             with own_database(server, owner=name) as url:
