@@ -1,5 +1,7 @@
 """The tables of the store, each with its contract: the one list from which database, frames and docs are made."""
 
+from datetime import date
+
 from stock_assets.domain.contract import Column, Table
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
 
@@ -88,6 +90,44 @@ _RAW_FACTOR = {
     "backAdjustFactor": "后复权因子 | backward factor",
     "adjustFactor": "本次复权因子 | factor",
 }
+_OF_DAY = {"ts_code": "代码 | code", "trade_date": "交易日 YYYYMMDD | trading day"}
+_TUSHARE_DAILY = {
+    **_OF_DAY,
+    "open": "开盘价 | open",
+    "high": "最高价 | high",
+    "low": "最低价 | low",
+    "close": "收盘价 | close",
+    "pre_close": "昨收价（除权价） | previous close, on ex-dates the reference price",
+    "change": "涨跌额 | change in CNY",
+    "pct_chg": "涨跌幅 % | change in percent",
+    "vol": "成交量（手） | volume in lots of 100 shares",
+    "amount": "成交额（千元） | amount in thousands of CNY",
+}
+_TUSHARE_FACTOR = {**_OF_DAY, "adj_factor": "复权因子 | back-adjustment factor"}
+_TUSHARE_BASIC = {
+    **_OF_DAY,
+    "close": "当日收盘价 | close",
+    "turnover_rate": "换手率 % | turnover in percent",
+    "turnover_rate_f": "换手率（自由流通股） % | turnover of free float in percent",
+    "volume_ratio": "量比 | volume ratio",
+    "pe": "市盈率，亏损为空 | P/E, none for a loss",
+    "pe_ttm": "滚动市盈率，亏损为空 | P/E TTM, none for a loss",
+    "pb": "市净率 | P/B",
+    "ps": "市销率 | P/S",
+    "ps_ttm": "滚动市销率 | P/S TTM",
+    "dv_ratio": "股息率 % | dividend yield in percent",
+    "dv_ttm": "滚动股息率 % | dividend yield TTM in percent",
+    "total_share": "总股本（万股） | shares in ten thousands",
+    "float_share": "流通股本（万股） | floating shares in ten thousands",
+    "free_share": "自由流通股本（万股） | free float in ten thousands",
+    "total_mv": "总市值（万元） | market value in ten thousands of CNY",
+    "circ_mv": "流通市值（万元） | floating market value in ten thousands of CNY",
+}
+_TUSHARE_SUSPEND = {
+    **_OF_DAY,
+    "suspend_type": "S=停牌 R=复牌 | S = suspended, R = trading again",
+    "suspend_timing": "日内停牌时段；空文本 = 全天 | hours of the suspension; an empty text = the whole session",
+}
 
 
 def _raw(names: dict[str, str], key: tuple[str, ...]) -> tuple[Column, ...]:
@@ -113,6 +153,38 @@ RAW_BAOSTOCK_ADJUST_FACTOR = Table(
     _raw(_RAW_FACTOR, ("code", "dividOperateDate")),
     ("code", "dividOperateDate", "fetched_at"),
     indexes=(("dividOperateDate", "code"),),
+)
+RAW_TUSHARE_DAILY = Table(
+    "raw_tushare_daily",
+    "Tushare 日线原始应答：逐字保存，内容变化即为新版本；停牌日无行",
+    "Tushare's daily bars as answered: verbatim text, a changed answer is a new version; no row on a suspended day",
+    _raw(_TUSHARE_DAILY, ("ts_code", "trade_date")),
+    ("ts_code", "trade_date", "fetched_at"),
+    indexes=(("trade_date", "ts_code"),),
+)
+RAW_TUSHARE_ADJ_FACTOR = Table(
+    "raw_tushare_adj_factor",
+    "Tushare 复权因子原始应答：每个交易日一行，逐字保存，内容变化即为新版本",
+    "Tushare's adjustment factors as answered: one row a session, verbatim text, a changed answer is a new version",
+    _raw(_TUSHARE_FACTOR, ("ts_code", "trade_date")),
+    ("ts_code", "trade_date", "fetched_at"),
+    indexes=(("trade_date", "ts_code"),),
+)
+RAW_TUSHARE_DAILY_BASIC = Table(
+    "raw_tushare_daily_basic",
+    "Tushare 每日指标原始应答：逐字保存，内容变化即为新版本",
+    "Tushare's daily_basic as answered: verbatim text, a changed answer is a new version",
+    _raw(_TUSHARE_BASIC, ("ts_code", "trade_date")),
+    ("ts_code", "trade_date", "fetched_at"),
+    indexes=(("trade_date", "ts_code"),),
+)
+RAW_TUSHARE_SUSPEND = Table(
+    "raw_tushare_suspend",
+    "Tushare 停复牌原始应答：逐字保存，内容变化即为新版本",
+    "Tushare's suspend_d as answered: verbatim text, a changed answer is a new version",
+    _raw(_TUSHARE_SUSPEND, tuple(_TUSHARE_SUSPEND)),
+    (*_TUSHARE_SUSPEND, "fetched_at"),
+    indexes=(("trade_date", "ts_code"),),
 )
 
 STOCK_DAILY = Table(
@@ -391,6 +463,10 @@ TABLES: tuple[Table, ...] = (
     SECURITY,
     RAW_BAOSTOCK_DAILY,
     RAW_BAOSTOCK_ADJUST_FACTOR,
+    RAW_TUSHARE_DAILY,
+    RAW_TUSHARE_ADJ_FACTOR,
+    RAW_TUSHARE_DAILY_BASIC,
+    RAW_TUSHARE_SUSPEND,
     STOCK_DAILY,
     STOCK_DAILY_HISTORY,
     ADJUST_FACTOR,
@@ -406,3 +482,8 @@ TABLES: tuple[Table, ...] = (
     SYNC_FAILURE_RECORDS,
     DROPPED_INDEX,
 )
+
+
+def day_text(column: str, day: date) -> str:
+    """Return a day as a raw table's column of this name holds it: `trade_date` as Tushare writes it, others as ISO."""
+    return f"{day:%Y%m%d}" if column == _TRADE_DATE.name else day.isoformat()

@@ -3,16 +3,19 @@
 A version is appended only when the answer differs from the newest one stored; nothing is ever overwritten or deleted.
 """
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import date, datetime
 
 import polars as pl
 import sqlalchemy as sa
+from psycopg import sql
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from stock_assets.domain.contract import Table
+from stock_assets.domain.tables import day_text
 from stock_assets.storage.bulk_load import Counts, differ, stage
-from stock_assets.storage.copy_frames import copy_in, refusals
+from stock_assets.storage.copy_frames import copy_in, copy_out, refusals
 from stock_assets.storage.schema import table_of
 
 _OURS = ("fetched_at", "run_id")
@@ -41,9 +44,33 @@ def save_answer(
     return Counts(new, versions, frame.height - new - versions)
 
 
+def newest_answers(conn: Connection, table: Table, days: Collection[date]) -> pl.DataFrame:
+    """Return what the source last said of these days: its columns, all text as it was sent, in the table's key order.
+
+    A row that a later answer no longer held is still among them: raw tables forget nothing.
+    """
+    names = table.empty_text().columns
+    key = [name for name in table.key if name not in _OURS]
+    day = _day_column(table)
+    query = sql.SQL(
+        "SELECT DISTINCT ON ({key}) {names} FROM {table} WHERE {day} = ANY({days}::text[]) ORDER BY {key}, fetched_at DESC"
+    ).format(
+        key=sql.SQL(", ").join(map(sql.Identifier, key)),
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        table=sql.Identifier(table.name),
+        day=sql.Identifier(day),
+        days=[day_text(day, asked) for asked in days],
+    )
+    return copy_out(conn, query, dict.fromkeys(names, pl.String()))
+
+
+def _day_column(table: Table) -> str:
+    return table.indexes[0][0]
+
+
 def _is_first_answer(conn: Connection, table: Table, frame: pl.DataFrame) -> bool:
     """Return whether no row of these days was ever answered: then there is nothing to compare with."""
-    day = table_of(table.name).c[table.indexes[0][0]]
+    day = table_of(table.name).c[_day_column(table)]
     days = sa.literal(frame[day.name].unique().to_list(), sa.ARRAY(sa.Text))
     return not conn.scalar(sa.select(sa.exists().where(day == sa.any_(days))))
 

@@ -12,11 +12,11 @@ from psycopg import sql
 
 from stock_assets.domain.contract import Column, Kind, Table
 from stock_assets.domain.errors import InvalidInput
-from stock_assets.domain.tables import TABLES
+from stock_assets.domain.tables import TABLES, day_text
 from stock_assets.storage.arrow_session import ArrowSchema, arrow_schema
 
 Order = Literal["key", "none"]
-# The day a row is about. Raw tables keep it as the source's text, which is ISO's and sorts like days.
+# The day a row is about. Raw tables keep it as the source's text, which sorts like days.
 _DAYS = ("trade_date", "ex_date", "day", "date", "dividOperateDate")
 _CODE = "ts_code"
 
@@ -98,7 +98,7 @@ class Selection:
             name = sql.Identifier(self.day.name)
             for comparison, day in ((sql.SQL(">="), self.start), (sql.SQL("<="), self.end)):
                 if day is not None:
-                    value = day if self.day.kind == "date" else day.isoformat()
+                    value = day if self.day.kind == "date" else day_text(self.day.name, day)
                     conditions.append(sql.SQL("{} {} {}").format(name, comparison, value))
         where = sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL("")
         return sql.SQL(" FROM {}{}").format(source, where)

@@ -5,10 +5,15 @@ import pytest
 import sqlalchemy as sa
 
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY
+from stock_assets.domain.tables import (
+    RAW_BAOSTOCK_ADJUST_FACTOR,
+    RAW_BAOSTOCK_DAILY,
+    RAW_TUSHARE_DAILY,
+    RAW_TUSHARE_SUSPEND,
+)
 from stock_assets.storage.bulk_load import Counts
 from stock_assets.storage.database import Database
-from stock_assets.storage.raw import save_answer
+from stock_assets.storage.raw import newest_answers, save_answer
 from stock_assets_tests.storage.made_up_rows import answer
 
 FIRST = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -80,3 +85,31 @@ def test_factors_are_kept_by_code_and_ex_date(database: Database) -> None:
     with database.begin() as conn:
         for expected in (Counts(inserted=2), Counts(unchanged=2)):
             assert save_answer(conn, RAW_BAOSTOCK_ADJUST_FACTOR, frame, fetched_at=FIRST, run_id=None) == expected
+
+
+def test_of_each_row_the_newest_answer_comes_back_as_it_was_sent(database: Database) -> None:
+    _save(database, answer(["sh.600000", "sz.000001"], volume="", amount=None))
+    _save(database, answer(["sh.600000"], close="2.0000", volume=None, amount=""), at=FIRST + timedelta(hours=1))
+    _save(database, answer(["sh.600000"], date="2026-11-19"))
+    with database.read() as conn:
+        found = newest_answers(conn, RAW_BAOSTOCK_DAILY, [date(2026, 11, 20)])
+        assert newest_answers(conn, RAW_BAOSTOCK_DAILY, []).is_empty()
+    assert found.columns == RAW_BAOSTOCK_DAILY.empty_text().columns
+    assert found.select("code", "date", "close", "volume", "amount").rows() == [
+        ("sh.600000", "2026-11-20", "2.0000", None, ""),
+        ("sz.000001", "2026-11-20", "1.0000", "", None),
+    ]
+
+
+def test_tushares_rows_are_kept_and_found_by_the_day_it_writes(database: Database) -> None:
+    fields = RAW_TUSHARE_DAILY.empty_text().columns
+    rows = [dict.fromkeys(fields, "1.0") | {"ts_code": "600000.SH", "trade_date": f"202611{day}"} for day in (19, 20)]
+    halted = [("600004.SH", "20261120", "S", hours) for hours in ("", "09:30-10:00", "13:00-14:00")]
+    suspended = pl.DataFrame(halted, schema=RAW_TUSHARE_SUSPEND.empty_text().schema, orient="row")
+    with database.begin() as conn:
+        for expected in (Counts(inserted=2), Counts(unchanged=2)):
+            assert save_answer(conn, RAW_TUSHARE_DAILY, pl.DataFrame(rows), fetched_at=FIRST, run_id=None) == expected
+        for expected in (Counts(inserted=3), Counts(unchanged=3)):
+            assert save_answer(conn, RAW_TUSHARE_SUSPEND, suspended, fetched_at=FIRST, run_id=None) == expected
+        assert newest_answers(conn, RAW_TUSHARE_DAILY, [date(2026, 11, 19)])["trade_date"].to_list() == ["20261119"]
+        assert newest_answers(conn, RAW_TUSHARE_SUSPEND, [date(2026, 11, 20)]).rows() == halted

@@ -21,6 +21,7 @@ from stock_assets.domain.tables import (
     ADJUST_FACTOR,
     QUALITY_FINDING,
     RAW_BAOSTOCK_DAILY,
+    RAW_TUSHARE_ADJ_FACTOR,
     STOCK_DAILY,
     TABLES,
     TRADING_DAY,
@@ -29,6 +30,7 @@ from stock_assets.storage.arrow_session import READER_ROLE, arrow
 from stock_assets.storage.bulk_load import load
 from stock_assets.storage.copy_frames import columns_of, copy_out
 from stock_assets.storage.database import Database
+from stock_assets.storage.raw import save_answer
 from stock_assets.storage.reader import Reader, pivot
 from stock_assets.storage.selection import Order
 from stock_assets_tests.storage.conftest import Process
@@ -195,6 +197,12 @@ def test_raw_answers_are_sliced_by_the_day_that_the_source_wrote(database: Datab
         load(conn, RAW_BAOSTOCK_DAILY, RAW_BAOSTOCK_DAILY.conform(stamped))
     found: Any = reader.arrow("raw_baostock_daily", start=date(2026, 11, 19), end=date(2026, 11, 19))
     assert found.column("date").to_pylist() == ["2026-11-19"]
+    fields = RAW_TUSHARE_ADJ_FACTOR.empty_text().columns
+    rows = pl.DataFrame([("600000.SH", f"202611{day}", "1.0") for day in (18, 19, 20)], schema=fields, orient="row")
+    with database.begin() as conn:
+        save_answer(conn, RAW_TUSHARE_ADJ_FACTOR, rows, fetched_at=NOW, run_id=None)
+    other: Any = reader.arrow("raw_tushare_adj_factor", start=date(2026, 11, 19), end=date(2026, 11, 19))
+    assert other.column("trade_date").to_pylist() == ["20261119"]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
