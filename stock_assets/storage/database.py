@@ -26,8 +26,15 @@ Result = TypeVar("Result")
 APPLICATION = "stock_assets"
 _CONNECT_SECONDS = 10
 # Classes and codes of SQLSTATE that mean "not this statement's fault": connection lost, server going down or coming up,
-# too many connections.
-_LOST = ("08", "57P01", "57P02", "57P03", "53300")
+# too many connections; 25P03: the server ended a session that had fallen silent in a transaction.
+_LOST = ("08", "25P03", "57P01", "57P02", "57P03", "53300")
+_CONNECTION_ERRORS = (
+    exc.OperationalError,
+    exc.InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,  # an internal error to psycopg
+)
 _WORTH_ANOTHER_TRY = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _ATTEMPTS = 3
 # A client whose machine died holds its locks until the server notices: a minute instead of two hours.
@@ -172,7 +179,7 @@ class Database:
                 reason=f"all {self._most} connections of this process were in use for {self._pool_timeout_seconds:g} s; "
                 "raise DB_POOL_SIZE or DB_MAX_OVERFLOW"
             ) from error
-        except (exc.OperationalError, exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _CONNECTION_ERRORS as error:
             if not _is_lost(error):
                 raise
             raise StoreUnavailable(reason=self._reason(error)) from error

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -11,9 +12,10 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stock_assets.domain.errors import StoreUnavailable
 from stock_assets.domain.pace import RateState
 from stock_assets.sources.pacing import Pace, refused, reserved, succeeded
-from stock_assets.storage import side_connections
+from stock_assets.storage import rate_state
 from stock_assets.storage.database import Database
 from stock_assets.storage.rate_state import StoredRates
 
@@ -154,23 +156,47 @@ def test_the_servers_own_clock_is_read_after_the_row_is_locked(database: Databas
     rates.close()
 
 
-def test_who_falls_silent_with_a_row_in_hand_loses_it(database: Database) -> None:
-    silent = side_connections.SideConnections(database, idle_in_transaction_seconds=0.2)
-    rates = StoredRates(database, now=lambda: NOW)
+def test_changes_of_one_row_follow_each_other_and_none_is_lost(rates: StoredRates) -> None:
+    reserve(rates)
+
+    def later(state: RateState, _: datetime) -> RateState:
+        return replace(state, next_at=state.next_at + timedelta(seconds=1))
+
+    def change() -> None:
+        for _ in range(20):
+            rates.change("tushare", "daily", later)
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert rates.states()[0].next_at == NOW + timedelta(seconds=80.35)
+
+
+def test_who_falls_silent_with_a_row_in_hand_loses_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_state, "_SILENCE_SECONDS", 0.2)
+    silent, rates = (StoredRates(database, now=lambda: NOW) for _ in range(2))
     reserve(rates)
     held, done = threading.Event(), threading.Event()
 
-    def fall_silent(connection: psycopg.Connection) -> None:
-        connection.execute("BEGIN")
-        connection.execute("SELECT FROM rate_state FOR UPDATE")
+    def fall_silent(state: RateState, _: datetime) -> RateState:
         held.set()
         done.wait(20)
+        return replace(state, interval_seconds=9.0)
 
-    thread = threading.Thread(target=lambda: silent.run(fall_silent))
+    def change() -> None:
+        with pytest.raises(StoreUnavailable):
+            silent.change("tushare", "daily", fall_silent)
+        done.set()
+
+    thread = threading.Thread(target=change)
     thread.start()
     assert held.wait(10)
     assert reserve(rates) == NOW + timedelta(seconds=0.35)
+    assert not done.is_set()
     done.set()
     thread.join(10)
+    assert rates.states()[0].interval_seconds is None
     silent.close()
     rates.close()
