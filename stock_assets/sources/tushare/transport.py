@@ -8,7 +8,8 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -83,9 +84,8 @@ class Transport:
         Errors: `SourceUnavailable` when none came whole and in time, with its `stage`; `AnswerBroken` when it cannot be
         decompressed.
         """
-        ends_at = time.monotonic() + self._deadlines.total_seconds
-        token = _ends_at.set(ends_at)
         stage: Stage = "connect"
+        started = time.monotonic()
 
         def seen(event: str, _facts: object) -> None:
             nonlocal stage
@@ -96,6 +96,7 @@ class Transport:
         try:
             with (
                 timing_api(),
+                ending_in(self._deadlines.total_seconds),
                 self._pool.stream(
                     "POST",
                     url,
@@ -110,11 +111,9 @@ class Transport:
         except zlib.error:
             raise AnswerBroken(source=SOURCE, api=api, reason="an answer that cannot be decompressed") from None
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            is_over = time.monotonic() >= ends_at
+            is_over = time.monotonic() - started >= self._deadlines.total_seconds
             reason = _words(error, urlsplit(url).hostname or "", is_over=is_over)
             raise SourceUnavailable(source=SOURCE, api=api, reason=reason, stage=stage) from error
-        finally:
-            _ends_at.reset(token)
 
     def close(self) -> None:
         """Close every connection."""
@@ -122,6 +121,16 @@ class Transport:
 
 
 _ends_at: ContextVar[float] = ContextVar("tushare_call_ends_at")
+
+
+@contextmanager
+def ending_in(seconds: float) -> Generator[None]:
+    """Give everything that this thread does in the block so many seconds together."""
+    token = _ends_at.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
 
 
 def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
@@ -132,26 +141,33 @@ def _left(timeout: float | None, late: type[httpcore.TimeoutException]) -> float
     return left if timeout is None else min(timeout, left)
 
 
-class _DeadlineStream(httpcore.NetworkStream):
+class DeadlineStream(httpcore.NetworkStream):
+    """A connection on which no piece takes longer than what is left of the call."""
+
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return the next bytes."""
         return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send these bytes."""
         self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
+        """Close the connection."""
         self._stream.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
+        """Return the same connection, encrypted."""
         left = _left(timeout, httpcore.ConnectTimeout)
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left))
+        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left))
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the library's signature
+        """Return what the connection knows of itself."""
         return self._stream.get_extra_info(info)
 
 
@@ -175,7 +191,7 @@ class _DeadlineBackend(httpcore.SyncBackend):
             address = addresses.pop(0)
             share = (ends_at - time.monotonic()) / (len(addresses) + 1)
             try:
-                return _DeadlineStream(
+                return DeadlineStream(
                     super().connect_tcp(address, port, max(share, 0.001), local_address, socket_options)
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout):

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import httpcore
 import pytest
 import trustme
 
-from stock_assets.domain.answers import Broken, Rows
+from stock_assets.domain.answers import Broken, ProvenEmpty, Rows
 from stock_assets.domain.errors import ConfigurationError, SourceUnavailable
 from stock_assets.simulator.tushare_delivery import HttpReply
 from stock_assets.simulator.tushare_market import SimulatedTushare
 from stock_assets.simulator.tushare_server import TushareServer
+from stock_assets.sources.tushare import transport
 from stock_assets.sources.tushare.api import DEFAULT_ADDRESSES, addresses_of
 from stock_assets.sources.tushare.client import TushareClient
+from stock_assets.sources.tushare.interfaces import SUSPEND_D
 from stock_assets.sources.tushare.transport import Deadlines
-from stock_assets_tests.sources.tushare.conftest import DAY, Scripted, said
+from stock_assets_tests.sources.tushare.conftest import DAY, Scripted, said, success
 
 Of = Callable[..., TushareClient]
 Start = Callable[..., Scripted]
@@ -107,22 +111,66 @@ def test_a_call_that_was_given_up_leaves_no_connection_to_the_next_one(client_of
     assert server.connections == 2
 
 
-def test_a_compressed_answer_is_the_same_and_a_cut_one_is_broken(client_of: Of, server: TushareServer) -> None:
+def test_a_compressed_answer_is_the_same(client_of: Of, server: TushareServer) -> None:
     plain, zipped = HttpReply(b"x" * 2000).raw(is_zipped=False), HttpReply(b"x" * 2000).raw(is_zipped=True)
     assert len(zipped) < len(plain)
     assert is_rows(client_of(server))
 
 
-def test_a_body_that_only_says_it_is_compressed_is_broken(client_of: Of, scripted: Start) -> None:
-    answer = client_of(scripted(_Unzippable(b"{}"))).daily_of_day(DAY)
+class _Zipped(HttpReply):
+    """Says that its body is compressed, whatever it is."""
+
+    def raw(self, *, is_zipped: bool) -> bytes:
+        assert is_zipped
+        return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(self.body) + self.body
+
+
+EMPTY = gzip.compress(success(SUSPEND_D.fields, []).body)
+
+
+@pytest.mark.parametrize("body", [b"hello", b"", EMPTY[:-12], EMPTY[:-1]], ids=["text", "nothing", "cut", "cut short"])
+def test_a_body_that_is_not_wholly_compressed_is_broken(client_of: Of, scripted: Start, body: bytes) -> None:
+    answer = client_of(scripted(_Zipped(body))).suspend_d_of_day(DAY)
     assert isinstance(answer, Broken)
     assert "decompressed" in str(answer.error)
 
 
-class _Unzippable(HttpReply):
-    def raw(self, *, is_zipped: bool) -> bytes:
-        assert is_zipped
-        return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"
+def test_a_whole_compressed_body_is_an_answer(client_of: Of, scripted: Start) -> None:
+    assert isinstance(client_of(scripted(_Zipped(EMPTY))).suspend_d_of_day(DAY), ProvenEmpty)
+
+
+class _Patient(httpcore.NetworkStream):
+    """Keeps how long it was allowed to wait."""
+
+    def __init__(self) -> None:
+        self.allowed: list[float | None] = []
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self.allowed.append(timeout)
+        return b"x" * max_bytes
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        assert buffer
+        self.allowed.append(timeout)
+
+
+def test_no_piece_of_a_call_may_take_longer_than_what_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("stock_assets.sources.tushare.transport.time.monotonic", lambda: now)
+    inner = _Patient()
+    stream = transport.DeadlineStream(inner)
+    with transport.ending_in(10.0):
+        stream.write(b"x", 4.0)
+        now = 108.0
+        stream.read(1, 4.0)
+        stream.read(1, None)
+        assert inner.allowed == [4.0, 2.0, 2.0]
+        now = 110.0
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(1, 4.0)
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.write(b"x", 4.0)
+    assert len(inner.allowed) == 3
 
 
 def test_the_encrypted_address_comes_first_and_the_plain_one_is_never_asked(
@@ -163,13 +211,15 @@ def test_an_address_that_has_answered_is_kept_when_it_fails_later(
     assert server.connections == 0
 
 
+@pytest.mark.parametrize(
+    "refusal", [said(40101, "您的token不对，请确认。"), said(50000, "系统繁忙")], ids=["known", "unknown"]
+)
 def test_a_refusal_is_an_answer_and_asks_no_other_address(
-    client_of: Of, scripted: Start, server: TushareServer
+    client_of: Of, scripted: Start, server: TushareServer, refusal: HttpReply
 ) -> None:
-    refusing = scripted(said(40101, "您的token不对，请确认。"))
-    client = client_of(server, addresses=[refusing.url, server.url])
-    client.daily_of_day(DAY)
-    assert server.connections == 0
+    refusing = scripted(refusal)
+    client_of(server, addresses=[refusing.url, server.url]).daily_of_day(DAY)
+    assert (refusing.requests["daily"], server.connections) == (1, 0)
 
 
 def test_a_certificate_of_another_authority_is_not_trusted(client_of: Of, encrypted: TushareServer) -> None:
