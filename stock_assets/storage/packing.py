@@ -130,7 +130,8 @@ def _foretold_sql(close: str, before: str) -> str:
 def unpacked(name: str, row: str = "") -> str:
     """Return the value of a column of the bars, of a packed row: in SQL, `row` being a prefix such as `OLD.`."""
     if name == "updated_at":
-        return f"to_timestamp(({row}updated_at * 1000 + {row}{_REST}) / 1000000.0::float8)"
+        # As an interval: seconds as a double lose the microseconds of the years after 2106.
+        return f"timestamptz 'epoch' + ({row}updated_at * 1000 + {row}{_REST}) * interval '1 microsecond'"
     if name not in SCALED:
         return f"{row}{name}"
     scale = f"{row}{_SCALE}::float8" if name in PRICES else f"{RATE_SCALE}.0::float8"

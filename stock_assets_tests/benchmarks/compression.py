@@ -94,14 +94,14 @@ def in_parquet(frames: Iterable[pl.DataFrame]) -> tuple[int, int]:
         return whole.stat().st_size, years
 
 
-def filled(database: Database, frames: Frames, layout: Layout) -> int:
+def filled(database: Database, frames: Frames, layout: Layout, rows: int) -> int:
     """Put all rows into a table of this layout, settle it, and return its bytes."""
     with database.begin() as conn:
         conn.execute(sa.text(f"TRUNCATE {rows_of(conn, STOCK_DAILY.name)}, stock_daily_history"))
         convert(conn, STOCK_DAILY.name, layout)
-    load_whole(database, STOCK_DAILY, frames(), rows=0, run_id="fill", now=datetime.now(UTC))
+    load_whole(database, STOCK_DAILY, frames(), rows=rows, run_id="fill", now=datetime.now(UTC))
     with database.dedicated() as connection, database.read() as conn:
-        connection.execute(f"VACUUM ANALYZE {rows_of(conn, STOCK_DAILY.name)}".encode())
+        connection.execute(f"VACUUM {rows_of(conn, STOCK_DAILY.name)}".encode())
     checkpoint(database)
     return held(database)
 
@@ -147,31 +147,22 @@ def reading(database: Database, day: date, code: str) -> str:
     return " | ".join(f"{seconds * 1000:.1f}" for seconds in best)
 
 
-def measure(database: Database, frames: Frames, stamps: Stamps) -> list[str]:
-    """Measure all forms of the same rows, print the table's line, and return the reads of both layouts."""
-    rows, days, codes = 0, set[date](), set[str]()
-    for frame in frames():
+def middle(frames: Iterable[pl.DataFrame]) -> tuple[int, date, str]:
+    """Return the number of rows, a day in the middle, and a code that has it."""
+    rows, days, code = 0, list[date](), ""
+    for frame in frames:
         rows += frame.height
-        days |= set(frame["trade_date"])
-        codes |= set(frame["ts_code"])
-    day, code = sorted(days)[len(days) // 2], max(codes)
-    plain = filled(database, frames, "plain")
-    reads = [f"| plain | {reading(database, day, code)} |"]
-    uncompressed = filled(database, frames, "hypertable")
-    size, seconds = compressed(database)
-    reads.append(f"| compressed | {reading(database, day, code)} |")
-    click.echo(Sizes(rows, plain, uncompressed, size, *in_parquet(frames()), seconds).line(stamps))
-    return reads
+        code = str(frame["ts_code"].max())
+        days = frame.filter(pl.col("ts_code") == code)["trade_date"].to_list()
+    return rows, days[len(days) // 2], code
 
 
-def late(database: Database) -> None:
-    """Correct one stock on a day, and the whole market on it, in the store as `measure` left it."""
+def late(database: Database, day: date, code: str) -> None:
+    """Correct one stock on a day, and then the whole market on it."""
     with database.read() as conn:
-        days = list(conn.scalars(sa.text("SELECT DISTINCT trade_date FROM stock_daily WHERE ts_code = "
-                                         "(SELECT max(ts_code) FROM stock_daily) ORDER BY 1")))  # fmt: skip
-        rows = rows_of_day(conn, days[len(days) // 2])
+        rows = rows_of_day(conn, day)
     click.echo("\n| late correction | updated / unchanged | s |\n|---|---|---|")
-    corrected(database, rows.head(1), "one stock, one day")
+    corrected(database, rows.filter(pl.col("ts_code") == code), "one stock, one day")
     corrected(database, rows, f"{rows.height:,} stocks, one day")
 
 
@@ -193,15 +184,19 @@ def compression(url: str, rows: int, recorded: Path | None) -> None:
             "| rows | updated_at | plain + indexes | hypertable | compressed | Parquet | by year | saved | compress s |"
         )
         click.echo("|---|---|---|---|---|---|---|---|---|")
-        reads: list[str] = []
+        made: Frames = (lambda: made_up(rows)) if whole is None else (lambda: [whole])
+        count, day, code = middle(made())
+        plain = filled(database, made, "plain", count)
+        reads = f"| plain | {reading(database, day, code)} |"
         every: tuple[Stamps, ...] = ("one a load", "one a trading day")
         for stamps in every:
-            reads = measure(
-                database, lambda stamps=stamps: stamped([whole] if whole is not None else made_up(rows), stamps), stamps
-            )
+            frames: Frames = lambda stamps=stamps: stamped(made(), stamps)  # noqa: E731  pyright knows its type so
+            uncompressed = filled(database, frames, "hypertable", count)
+            size, seconds = compressed(database)
+            click.echo(Sizes(count, plain, uncompressed, size, *in_parquet(frames()), seconds).line(stamps))
         click.echo("\n| read, ms | one market day | one stock |\n|---|---|---|")
-        click.echo("\n".join(reads))
-        late(database)
+        click.echo(f"{reads}\n| compressed | {reading(database, day, code)} |")
+        late(database, day, code)
         database.close()
 
 

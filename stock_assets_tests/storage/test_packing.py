@@ -70,7 +70,8 @@ def test_bars_of_any_values_come_back_and_polars_and_sql_pack_them_alike(
         by_polars = packed_rows(conn, f"SELECT {names} FROM stock_daily_packed")  # noqa: S608  names of ours
         by_sql = packed_rows(conn, f"SELECT * FROM ({packing(PACKED.names, 'stock_daily')}) AS packed")  # noqa: S608
         assert_frame_equal(by_polars, by_sql, check_exact=True)
-        assert load(conn, STOCK_DAILY, frame) == Counts(unchanged=frame.height)
+        later = frame.with_columns(pl.col("updated_at") + timedelta(microseconds=1001))
+        assert load(conn, STOCK_DAILY, later) == Counts(unchanged=frame.height)
         conn.rollback()
 
 
