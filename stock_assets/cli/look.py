@@ -146,7 +146,7 @@ def bars_command(  # noqa: PLR0913  one parameter per option
         is_known = reader.arrow(SECURITY.name, columns=["ts_code"], ts_codes=[code]).num_rows > 0
         _tell_nothing(session, code, first, last, is_known=is_known)
     if out is not None:
-        _write(session, rows, form or out.suffix.lstrip(".").lower(), out)
+        write_rows(session, rows, form or out.suffix.lstrip(".").lower(), out)
     elif form not in (None, "table"):
         session.show(rows, form)
     elif not rows.is_empty():
@@ -172,7 +172,11 @@ def _tell_nothing(session: Session, code: str, first: date, last: date, *, is_kn
         )
 
 
-def _write(session: Session, frame: pl.DataFrame, form: str, out: Path) -> None:
+def write_rows(session: Session, frame: pl.DataFrame, form: str, out: Path) -> None:
+    """Write a frame to a file and say so; a form that is not `parquet` or `json` is CSV.
+
+    Errors: `InvalidInput` when the file cannot be written.
+    """
     try:
         if form == "parquet":
             frame.write_parquet(out, compression="zstd")

@@ -31,6 +31,10 @@ _COMMANDS = {
     "status": ("status:status", "存储、台账、配额的现状 | store, ledger and quota as they are"),
     "coverage": ("look:coverage_command", "缺什么，按（证券，交易日） | what is missing, by (stock, day)"),
     "bars": ("look:bars_command", "一只证券的日线 | one stock's daily bars"),
+    "finance": (
+        "finance:finance_command",
+        "一只证券的财务指标 | one stock's finance indicators",
+    ),
     "export": ("export:export_command", "导出为 Parquet，每年一个文件 | write a table to Parquet, one file a year"),
     "db": ("db:db", "数据库迁移与备份 | migrations and backups of the store"),
     "simulate": ("simulate:simulate", "运行模拟数据源 | run the simulated sources"),

@@ -44,6 +44,22 @@ _HEADS: Final = {
     "turnover_rate": "换手率%",
     "is_suspended": "停牌",
     "pe_ttm": "市盈率",
+    "version": "版本",
+    "fetched_at": "收到时间",
+    "known_from": "可用日",
+    "ann_date": "公告日",
+    "ann_date_basis": "公告日来自",
+    "update_flag": "更正",
+    "is_chosen": "采用",
+    "eps": "每股收益",
+    "bps": "每股净资产",
+    "ocfps": "每股经营现金流",
+    "roe": "净资产收益率%",
+    "grossprofit_margin": "毛利率%",
+    "netprofit_margin": "净利率%",
+    "or_yoy": "营收同比%",
+    "netprofit_yoy": "净利同比%",
+    "debt_to_assets": "负债率%",
     "plan": "方案",
     "day_calls": "按日请求",
     "code_calls": "按证券请求",
@@ -82,10 +98,28 @@ _HEADS: Final = {
     "refused_at": "得知时间",
 }
 # Where the column's own name is wider than what it holds.
-_SHORT_NAMES: Final = {"trade_date": "date", "pct_chg": "chg %", "turnover_rate": "turn %", "is_suspended": "halted"}
+_SHORT_NAMES: Final = {
+    "trade_date": "date",
+    "pct_chg": "chg %",
+    "turnover_rate": "turn %",
+    "is_suspended": "halted",
+    "ann_date": "announced",
+    "known_from": "known from",
+    "roe": "roe %",
+    "grossprofit_margin": "gross %",
+    "netprofit_margin": "net %",
+    "or_yoy": "sales yoy %",
+    "netprofit_yoy": "profit yoy %",
+    "debt_to_assets": "debt %",
+}
 _SHORT: Final = 6
 _FIRST_WORDS = re.compile(r"[^，；（：／/ ]+")
-_PERCENTAGES: Final = frozenset({"pct_chg", "turnover_rate", "quota_percent"})
+_PERCENTAGES: Final = frozenset(
+    {
+        "pct_chg", "turnover_rate", "quota_percent", "roe", "grossprofit_margin", "netprofit_margin", "or_yoy",
+        "netprofit_yoy", "debt_to_assets",
+    }
+)  # fmt: skip
 _DECIMALS: Final = 4
 _COLUMN_GAP: Final = 2
 

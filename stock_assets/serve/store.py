@@ -84,6 +84,22 @@ class Store:
             columns=columns,
         )
 
+    def finance(
+        self,
+        codes: Codes | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        as_of: Moment | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> "pl.DataFrame":
+        """Return of each report the newest version, by code and period; `start` and `end` are last days of periods.
+
+        With `as_of`, what a reader could know on that day before the market opened: every row's `known_from` is at most that
+        day. Without, the newest versions that are stored. `table("finance_indicator")` has all of them.
+        """
+        return self._reader.finance(_codes(codes), _day(start), _day(end), as_of=_moment(as_of), columns=columns)
+
     def table(  # noqa: PLR0913  as `bars`
         self,
         name: str,

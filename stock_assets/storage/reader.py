@@ -8,7 +8,7 @@ known in `serve`.
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Self
 
@@ -16,13 +16,15 @@ import polars as pl
 
 from stock_assets.domain.adjustment import PRICES, Adjust, adjust_bars
 from stock_assets.domain.errors import InvalidInput, StoreUnavailable
-from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
+from stock_assets.domain.tables import ADJUST_FACTOR, FINANCE_INDICATOR, STOCK_DAILY
 from stock_assets.storage.arrow_session import ArrowBatch, ArrowSession, ArrowStream, ArrowTable, arrow
 from stock_assets.storage.database import Database
 from stock_assets.storage.selection import Order, Selection, table_named
 
 _FACTORS = ("ts_code", "ex_date", "back_adjust_factor")
 _APPLIED = "adjust_factor"
+# No version is known only after this day.
+_EVER = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class Reader:
@@ -74,8 +76,8 @@ class Reader:
     ) -> ArrowTable:
         """Return rows of a business table as a `pyarrow.Table` with the types of its contract.
 
-        Both ends of [start, end] belong to it. `as_of` (aware) gives the rows as they were known then, for stock_daily
-        and adjust_factor. Rows come in key order; `order="none"` leaves that to the server and is faster.
+        Both ends of [start, end] belong to it. `as_of` (aware) gives the rows as they were known then, for stock_daily,
+        adjust_factor and finance_indicator. Rows come in key order; `order="none"` leaves that to the server and is faster.
         """
         (found,) = self._read(Selection(table_named(table), columns, ts_codes, start, end, as_of, order))
         return found
@@ -146,6 +148,23 @@ class Reader:
         last = None if end is None else max(end, anchor or end)
         rows, factors = self._read(bars, Selection(ADJUST_FACTOR, _FACTORS, ts_codes, None, last, as_of))
         return adjust_bars(pl.DataFrame(rows), pl.DataFrame(factors), adjust, anchor=anchor).select(names)
+
+    def finance(
+        self,
+        ts_codes: Sequence[str] | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        *,
+        as_of: datetime | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return of each report the newest version, one row for each stock and period in this order.
+
+        [start, end] are last days of periods. `as_of` (aware) gives what a reader could know on its day in Shanghai; None the
+        newest versions stored, one that is known only from the next session included. Every version is in the table.
+        """
+        (rows,) = self._read(Selection(FINANCE_INDICATOR, columns, ts_codes, start, end, as_of or _EVER))
+        return pl.DataFrame(rows)
 
     def _read(self, *selections: Selection) -> list[ArrowTable]:
         """Return one table for each selection, all of one state of the store."""

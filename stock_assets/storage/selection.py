@@ -10,20 +10,26 @@ from typing import Literal
 
 from psycopg import sql
 
+from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.contract import Column, Kind, Table
 from stock_assets.domain.errors import InvalidInput
-from stock_assets.domain.tables import TABLES, day_text
+from stock_assets.domain.tables import FINANCE_INDICATOR, TABLES, day_text
 from stock_assets.storage.arrow_session import ArrowSchema, arrow_schema
 
 Order = Literal["key", "none"]
 # The day a row is about. Raw tables keep it as the source's text, which sorts like days.
 _DAYS = ("trade_date", "ex_date", "day", "date", "dividOperateDate")
+# A report is found by the last day of its period.
+_PERIOD = "end_date"
 _CODE = "ts_code"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Rows of one table. None is no limit; both ends of [start, end] belong to it; `as_of` is aware.
+
+    Bars and factors `as_of` a moment are those that the store held then; reports are what a reader could know on its day in
+    Shanghai, of each report the newest version.
 
     `order` "key" sorts by the table's key; "none" leaves the order to the server, which is faster for whole tables.
 
@@ -61,7 +67,8 @@ class Selection:
     @property
     def day(self) -> Column | None:
         """Return the column with the day a row is about, or None."""
-        return next((column for column in self.table.columns if column.name in _DAYS), None)
+        days = (_PERIOD,) if self.table.name == FINANCE_INDICATOR.name else _DAYS
+        return next((column for column in self.table.columns if column.name in days), None)
 
     @property
     def schema(self) -> ArrowSchema:
@@ -86,10 +93,17 @@ class Selection:
         return sql.SQL("SELECT count(*) AS rows, {}{}").format(ends, self._from_where)
 
     @property
+    def _moment(self) -> datetime | date | None:
+        """Return what the function of the table is asked for: reports are known by day, the rest by moment."""
+        if self.as_of is None or self.table.name != FINANCE_INDICATOR.name:
+            return self.as_of
+        return self.as_of.astimezone(SHANGHAI).date()
+
+    @property
     def _from_where(self) -> sql.Composable:
         source: sql.Composable = sql.Identifier(self.table.name)
         if self.as_of is not None:
-            source = sql.SQL("{}({})").format(sql.Identifier(f"{self.table.name}_as_of"), self.as_of)
+            source = sql.SQL("{}({})").format(sql.Identifier(f"{self.table.name}_as_of"), self._moment)
         conditions: list[sql.Composable] = []
         if self.ts_codes is not None:
             codes = [code for code in self.ts_codes if "\0" not in code]
@@ -132,8 +146,8 @@ def _check_columns(table: Table, columns: Sequence[str] | None) -> None:
 
 def _check_moment(table: Table, as_of: datetime) -> None:
     kept = {other.name for other in TABLES}
-    if f"{table.name}_history" not in kept:
-        names = sorted(name for name in kept if f"{name}_history" in kept)
+    names = sorted({FINANCE_INDICATOR.name, *(name for name in kept if f"{name}_history" in kept)})
+    if table.name not in names:
         raise InvalidInput(
             problem=f"{table.name} keeps no history; as of a moment there are {', '.join(names)}",
             problem_zh=f"{table.name} 不保留历史；可按时点读取的表：{'、'.join(names)}",

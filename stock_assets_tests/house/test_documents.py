@@ -16,6 +16,7 @@ REGISTRY = re.compile(r"[p]ypi\.org|python[h]osted\.org|/pypi/[s]imple|[t]singhu
 PAGES = [
     "first-steps",
     "reading",
+    "finance",
     "architecture",
     "tables",
     "settings",

@@ -18,7 +18,9 @@ from stock_assets.serve import Store, open_store, pivot, to_pandas
 from stock_assets.storage.bulk_load import load
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.conftest import home, new_installation
+from stock_assets_tests.quality.made_up_reports import QUARTER, report
 from stock_assets_tests.storage.made_up_rows import DAY, NOW, bars, frame_of
+from stock_assets_tests.storage.test_finance import hear
 
 __all__ = ["home", "new_installation"]
 
@@ -50,6 +52,22 @@ def test_days_are_taken_as_values_and_as_text(store: Store) -> None:
     for day in (str(DAYS[1]), f"{DAYS[1]:%Y%m%d}", datetime(2026, 11, 21, 9, 30), moment):  # noqa: DTZ001
         assert_frame_equal(store.bars("600000", day, day), expected)
         assert_frame_equal(store.table("stock_daily", "600000", day, day), expected.drop("adjust_factor"))
+
+
+def test_reports_are_read_as_they_were_known(new_installation: Callable[..., Installation]) -> None:
+    with new_installation().database.begin() as conn:
+        rows = [report(date(2024, 3, 28), eps=1.5), report(date(2024, 10, 8), eps=1.25)]
+        hear(conn, *rows, report(date(2024, 4, 26), end=QUARTER, eps=0.4), on=date(2024, 10, 8))
+    with open_store() as store:
+        assert store.finance("600000")["eps"].to_list() == [1.25, 0.4]
+        for day in ("2024-04-29", "20241008", date(2024, 10, 8), datetime(2024, 10, 8, 9, tzinfo=SHANGHAI)):
+            known = store.finance("sh.600000", as_of=day)
+            assert known["eps"].to_list() == [1.5, 0.4]
+            assert_frame_equal(store.table("finance_indicator", as_of=day), known)
+        assert store.finance(as_of="2024-03-28").is_empty()
+        quarter = store.finance(["600000"], start="2024-01-01", as_of="2024-12-31", columns=["end_date", "eps"])
+        assert quarter.rows() == [(QUARTER, 0.4)]
+        assert store.table("finance_indicator").height == 3
 
 
 def test_bars_are_adjusted_as_asked(store: Store) -> None:

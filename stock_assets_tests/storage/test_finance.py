@@ -118,6 +118,14 @@ def test_a_day_shows_of_each_report_the_newest_version_that_was_known(database: 
         assert as_of(conn, date(2024, 3, 29)) == [("600000.SH", YEAR, 1.1)]
 
 
+def test_a_row_that_does_not_stand_is_never_read(database: Database) -> None:
+    stands = report(ANN, eps=1.0, flag="1")
+    with database.begin() as conn:
+        hear(conn, stands)
+        assert hear(conn, report(ANN, eps=2.0, flag="0"), stands, on=LATER).corrected == 1
+        assert [row[2] for row in as_of(conn, date(2025, 1, 1))] == [1.0]
+
+
 def test_an_announcement_outranks_a_report_that_was_merely_seen(database: Database) -> None:
     with database.begin() as conn:
         hear(conn, report(None, eps=1.0), on=FRIDAY)
