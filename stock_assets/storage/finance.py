@@ -23,6 +23,8 @@ from stock_assets.storage import bulk_load, ledger, raw, rejects
 from stock_assets.storage.copy_frames import columns_of, copy_out
 
 _DATASET = FINANCE_INDICATOR.name
+# Locks of their own: the days that a run holds in the ledger are announcements, not periods.
+_REPORTS = f"{_DATASET}.reports"
 _FIELDS = [column.name for column in FINANCE_FIELDS]
 _RAW_KEY = [name for name in RAW_TUSHARE_FINA_INDICATOR.key if name in _FIELDS]
 _STORED = """
@@ -99,7 +101,7 @@ def land(
     Errors: `DataRefused` when rows break a table's contract; the transaction is lost then.
     """
     accepted, refused = answer.judged.accepted, answer.judged.rejected
-    ledger.lock_days(conn, _DATASET, {*accepted["end_date"], *refused["trade_date"].drop_nulls()})
+    ledger.lock_days(conn, _REPORTS, {*accepted["end_date"], *refused["trade_date"].drop_nulls()})
     kept = bulk_load.Counts()
     for table, frame in answer.raw:
         kept += raw.save_answer(conn, table, frame, fetched_at=answer.fetched_at, run_id=run_id)

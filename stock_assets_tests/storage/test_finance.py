@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from stock_assets.storage.bulk_load import Counts
 from stock_assets.storage.database import Connection, Database
 from stock_assets.storage.finance import FinanceAnswer, FinanceCounts, land, raw_rows
 from stock_assets_tests.quality.made_up_reports import QUARTER, SPRING, YEAR, Report, answer, at, judged, report
+from stock_assets_tests.storage.made_up_rows import wait_until_blocked
 
 ANN, FRIDAY, LATER = date(2024, 3, 28), date(2024, 4, 26), date(2024, 10, 8)
 MANY = """
@@ -88,6 +90,20 @@ def test_the_same_answer_again_writes_nothing(database: Database) -> None:
         with database.begin() as conn:
             after = fetched(conn, "SELECT xmin, * FROM finance_indicator ORDER BY ts_code, end_date, ann_date, version")
         assert after == before
+
+
+def test_two_writers_of_one_report_take_turns_and_the_second_sees_the_first(database: Database) -> None:
+    with ThreadPoolExecutor(1) as pool, database.begin() as conn:
+        hear(conn, report(ANN, eps=1.0))
+
+        def again() -> FinanceCounts:
+            with database.begin() as other:
+                return hear(other, report(ANN, eps=1.0), report(LATER, eps=2.0))
+
+        waiting = pool.submit(again)
+        wait_until_blocked(database)
+        conn.commit()
+        assert (waiting.result(60).first, waiting.result().unchanged) == (1, 1)
 
 
 def test_what_the_source_said_is_kept_verbatim_and_a_changed_row_is_a_version(database: Database) -> None:
