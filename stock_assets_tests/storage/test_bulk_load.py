@@ -214,9 +214,9 @@ def test_the_waiting_room_holds_the_last_frame_only_and_goes_with_the_transactio
         assert conn.scalar(sa.text("SELECT to_regclass('_tmp_trading_day')")) is None
 
 
-def test_every_table_can_wait_beside_its_target(database: Database) -> None:
+def test_every_table_with_a_key_can_wait_beside_its_target(database: Database) -> None:
     with database.begin() as conn:
-        for table in TABLES:
+        for table in (table for table in TABLES if table.key):
             staged = stage(conn, table, table.empty())
             assert staged.columns.keys() == table.names
             assert conn.execute(sa.select(staged)).all() == []
