@@ -118,14 +118,12 @@ class _Load:
         for first in range(0, len(self.days), _DAYS_PER_TRANSACTION):
             chunk = self.days[first : first + _DAYS_PER_TRANSACTION]
             # Ex-dates on days that were not asked belong to other lines of the ledger.
-            named = [day.isoformat() for day in chunk]
-            part = frame.filter(pl.col(self.context.source.raw_ex_date).is_in(named))
-            self._land(part, chunk, unanswered=unanswered)
+            self._land(self.context.source.factors_on(frame, chunk), chunk, unanswered=unanswered)
         if down is not None:
             raise down
 
     def _no_rows(self) -> pl.DataFrame:
-        return self.context.source.raw_adjust_factor.empty_text()
+        return self.context.source.no_factors()
 
     def _land(self, answer: pl.DataFrame, days: list[date], *, unanswered: int = 0) -> None:
         context = self.context
@@ -148,7 +146,7 @@ class _Load:
     ) -> None:
         context, now = self.context, self.context.now()
         ledger.lock_days(conn, _DATASET, days)
-        save_raw(conn, context, context.source.raw_adjust_factor, answer, now)
+        save_raw(conn, context, context.source.raw_factors(answer), now)
         rows = judged.accepted.drop("raw_row").with_columns(
             pl.lit(context.source.name).alias("source"), stamp(now).alias("updated_at")
         )

@@ -95,7 +95,7 @@ class _Ingest:
     def _fetch_codes(self, calls: Sequence[CodeCall], block: Block) -> None:
         """Ask stock by stock, then land what came day by day: one stock's failure never stops the others."""
         started_at = self.context.now()
-        frames = [self.context.source.raw_daily.empty_text()]
+        frames = [self.context.source.no_daily()]
         answered: list[str] = []
         down: SourceDown | None = None
         try:

@@ -88,7 +88,8 @@ def judge_answer(
     with work.step("judge"):
         judged = judge_bars(translated.frame, asked_days=days, securities=securities, unreadable=translated.unreadable)
         filed = pl.when(pl.col("trade_date").is_in(list(days))).then(pl.col("trade_date")).otherwise(pl.lit(days[0]))
-        day_of_row = translated.frame.sort("raw_row").select(filed.alias("day"))["day"]
+        own_day = translated.frame.sort("raw_row")["trade_date"] if translated.days is None else translated.days
+        day_of_row = own_day.alias("trade_date").to_frame().select(filed.alias("day"))["day"]
         return JudgedAnswer(
             answer.with_columns(day_of_row),
             judged.accepted,
@@ -110,7 +111,7 @@ def _land(
 ) -> tuple[list[DayOutcome], bulk_load.Counts]:
     part, days = landing.part, landing.days
     continuity = judge_continuity(part.accepted, bars.previous_closes(conn, min(days)), context.calendar)
-    save_raw(conn, context, context.source.raw_daily, part.answer.drop("day"), now)
+    save_raw(conn, context, context.source.raw_daily(part.answer.drop("day")), now)
     rows = part.accepted.drop("raw_row").with_columns(
         pl.lit(context.source.name).alias("source"), stamp(now).alias("updated_at")
     )
@@ -136,12 +137,14 @@ def _land(
     return outcomes, counts
 
 
-def save_raw(conn: Connection, context: PipelineContext, table: Table, answer: pl.DataFrame, now: datetime) -> None:
+def save_raw(
+    conn: Connection, context: PipelineContext, parts: Sequence[tuple[Table, pl.DataFrame]], now: datetime
+) -> None:
     """Keep an answer word by word; of rows with one key the first, the others stand in `rejected_row`."""
-    key = [name for name in table.key if name != "fetched_at"]
-    raw.save_answer(
-        conn, table, answer.unique(key, keep="first", maintain_order=True), fetched_at=now, run_id=context.run_id
-    )
+    for table, rows in parts:
+        key = [name for name in table.key if name != "fetched_at"]
+        first = rows.unique(key, keep="first", maintain_order=True)
+        raw.save_answer(conn, table, first, fetched_at=now, run_id=context.run_id)
 
 
 def rejected_rows(context: PipelineContext, dataset: str, refused: pl.DataFrame, now: datetime) -> pl.DataFrame:

@@ -4,7 +4,7 @@ A `MarketSource` answers with `domain.answers` only: it never returns None, an e
 failure. Its translations turn an all-text answer into business columns and units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,10 +22,12 @@ class Translated:
 
     `frame` has the business table's columns (without source, updated_at); `raw_row` (Int64) points to the row of the
     answer it came from; `unreadable` lists (row of the answer, column) that could not be read as what they must be.
+    `days` (Date) has the day of every row of the answer, given where some of them became no business row.
     """
 
     frame: pl.DataFrame
     unreadable: tuple[tuple[int, str], ...] = ()
+    days: pl.Series | None = None
 
 
 class MarketSource(Protocol):
@@ -34,21 +36,6 @@ class MarketSource(Protocol):
     @property
     def name(self) -> str:
         """The source's name as it stands in `source` columns."""
-        ...
-
-    @property
-    def raw_daily(self) -> Table:
-        """The raw table that keeps daily bars as answered."""
-        ...
-
-    @property
-    def raw_adjust_factor(self) -> Table:
-        """The raw table that keeps adjustment factors as answered."""
-        ...
-
-    @property
-    def raw_ex_date(self) -> str:
-        """The column of `raw_adjust_factor` that holds the ex-date, YYYY-MM-DD."""
         ...
 
     def trade_dates(self, start: date, end: date) -> Answer:
@@ -60,7 +47,7 @@ class MarketSource(Protocol):
         ...
 
     def daily_of_day(self, day: date) -> Answer:
-        """Unadjusted bars of all stocks on one trading day, in one request."""
+        """Unadjusted bars of all stocks on one trading day."""
         ...
 
     def daily_of_code(self, ts_code: str, start: date, end: date) -> Answer:
@@ -68,11 +55,11 @@ class MarketSource(Protocol):
         ...
 
     def factors_of_day(self, day: date) -> Answer:
-        """Adjustment factors whose ex-date is `day`."""
+        """What the source says of adjustment factors on `day`; its ex-dates are told by `translate_factors`."""
         ...
 
     def factors_of_code(self, ts_code: str, start: date, end: date) -> Answer:
-        """Adjustment factors of one stock with ex-dates in [start, end]."""
+        """What it says of one stock's adjustment factors in [start, end]."""
         ...
 
     def translate_trade_dates(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -84,11 +71,31 @@ class MarketSource(Protocol):
         ...
 
     def translate_daily(self, frame: pl.DataFrame) -> Translated:
-        """Bars in our names and units."""
+        """Bars in our names and units. Rows of the answer that are no bar are left out."""
         ...
 
     def translate_factors(self, frame: pl.DataFrame) -> Translated:
-        """Columns ts_code, ex_date, back_adjust_factor."""
+        """Columns ts_code, ex_date, back_adjust_factor. Rows of the answer that are no ex-date are left out."""
+        ...
+
+    def raw_daily(self, frame: pl.DataFrame) -> list[tuple[Table, pl.DataFrame]]:
+        """The raw tables that keep an answer about bars, each with its rows word by word."""
+        ...
+
+    def raw_factors(self, frame: pl.DataFrame) -> list[tuple[Table, pl.DataFrame]]:
+        """The raw tables that keep an answer about factors, each with its rows word by word."""
+        ...
+
+    def no_daily(self) -> pl.DataFrame:
+        """An answer about bars without rows."""
+        ...
+
+    def no_factors(self) -> pl.DataFrame:
+        """An answer about factors without rows."""
+        ...
+
+    def factors_on(self, frame: pl.DataFrame, days: Collection[date]) -> pl.DataFrame:
+        """The rows of an answer about factors that are of these days."""
         ...
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ they help. What the rows mean is in `translate`.
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +27,7 @@ from stock_assets.domain.errors import (
     SourceError,
     StockAssetsError,
 )
-from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY
+from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, day_text
 from stock_assets.sources.baostock import translate
 from stock_assets.sources.baostock.frames import SOURCE
 from stock_assets.sources.baostock.guard import Deadlines
@@ -133,21 +133,6 @@ class BaoStockClient:
         """The source's name as it stands in `source` columns."""
         return self._name
 
-    @property
-    def raw_daily(self) -> Table:
-        """The raw table that keeps daily bars as answered."""
-        return RAW_BAOSTOCK_DAILY
-
-    @property
-    def raw_adjust_factor(self) -> Table:
-        """The raw table that keeps adjustment factors as answered."""
-        return RAW_BAOSTOCK_ADJUST_FACTOR
-
-    @property
-    def raw_ex_date(self) -> str:
-        """The column of `raw_adjust_factor` that holds the ex-date, YYYY-MM-DD."""
-        return EX_DATE
-
     def trade_dates(self, start: date, end: date) -> Answer:
         """Return every calendar day of [start, end] that the source knows, with its trading flag."""
         return self._fetch(
@@ -251,6 +236,26 @@ class BaoStockClient:
     def translate_factors(self, frame: pl.DataFrame) -> Translated:
         """Return columns ts_code, ex_date, back_adjust_factor."""
         return translate.translate_factors(frame)
+
+    def raw_daily(self, frame: pl.DataFrame) -> list[tuple[Table, pl.DataFrame]]:
+        """Return the raw table of bars with the answer as it is."""
+        return [(RAW_BAOSTOCK_DAILY, frame)]
+
+    def raw_factors(self, frame: pl.DataFrame) -> list[tuple[Table, pl.DataFrame]]:
+        """Return the raw table of factors with the answer as it is."""
+        return [(RAW_BAOSTOCK_ADJUST_FACTOR, frame)]
+
+    def no_daily(self) -> pl.DataFrame:
+        """Return an answer about bars without rows."""
+        return RAW_BAOSTOCK_DAILY.empty_text()
+
+    def no_factors(self) -> pl.DataFrame:
+        """Return an answer about factors without rows."""
+        return RAW_BAOSTOCK_ADJUST_FACTOR.empty_text()
+
+    def factors_on(self, frame: pl.DataFrame, days: Collection[date]) -> pl.DataFrame:
+        """Return the rows whose ex-date is one of these days."""
+        return frame.filter(pl.col(EX_DATE).is_in([day_text(EX_DATE, day) for day in days]))
 
     def close(self) -> None:
         """End every session."""
