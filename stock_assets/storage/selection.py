@@ -31,7 +31,8 @@ class Selection:
     Bars and factors `as_of` a moment are those that the store held then; reports are what a reader could know on its day in
     Shanghai, of each report the newest version.
 
-    `order` "key" sorts by the table's key; "none" leaves the order to the server, which is faster for whole tables.
+    `order` "key" sorts by the table's key, or by its id where it has none; "none" leaves the order to the server, which is
+    faster for whole tables.
 
     Errors: `InvalidInput` for what the table does not have.
     """
@@ -80,7 +81,7 @@ class Selection:
     def query(self) -> sql.Composed:
         """Return the rows."""
         columns = sql.SQL(", ").join(map(sql.Identifier, self.names))
-        keys = sql.SQL(", ").join(map(sql.Identifier, self.table.key))
+        keys = sql.SQL(", ").join(map(sql.Identifier, self.table.key or ("id",)))
         order = sql.SQL(" ORDER BY {}").format(keys) if self.order == "key" else sql.SQL("")
         return sql.SQL("SELECT {}{}{}").format(columns, self._from_where, order)
 
