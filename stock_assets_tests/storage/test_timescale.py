@@ -82,7 +82,7 @@ def test_a_late_correction_into_compressed_days_counts_right_and_keeps_the_old_r
 
 
 @pytest.mark.parametrize(
-    ("stocks", "is_unpacked"), [(1, False), (FEW_STOCKS, False), (60, False), (90, True), (300, True)]
+    ("stocks", "is_unpacked"), [(1, False), (FEW_STOCKS, False), (150, False), (160, True), (300, True)]
 )
 def test_a_late_correction_of_many_stocks_unpacks_their_chunk_and_one_of_few_does_not(
     packed: Database, stocks: int, *, is_unpacked: bool
