@@ -1,7 +1,8 @@
 """Lay the daily bars out by trading day: native partitions, or a hypertable where TimescaleDB is present.
 
 The statements live in `storage.layout`, which lays tables out at other times too; what they mean for columns and rules is
-nothing, so that a later change of theirs cannot change what this revision stands for.
+nothing, so that a later change of theirs cannot change what this revision stands for. A later revision that changes columns
+of such a table lays it out plain before, and as it was after.
 """
 
 from alembic import op
