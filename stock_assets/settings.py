@@ -23,7 +23,7 @@ from stock_assets.domain.errors import ConfigurationError, Language
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]
-SourceChoice = Literal["auto", "baostock", "simulated"]
+SourceChoice = Literal["auto", "baostock", "tushare", "simulated"]
 LanguageChoice = Literal["auto", "zh", "en"]
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
@@ -62,16 +62,6 @@ def _database_url(value: SecretStr) -> SecretStr:
     if not is_usable:
         raise _NotAllowed(zh, en)
     return value
-
-
-def _source(value: object) -> object:
-    text = _lowered(value)
-    if text == "tushare":
-        raise _NotAllowed(
-            "本版本尚不支持数据源“tushare”，请改用 baostock、auto 或 simulated",
-            "source “tushare” is not in this version; use baostock, auto or simulated",
-        )
-    return text
 
 
 def _date(value: object) -> object:
@@ -155,11 +145,11 @@ class Settings(BaseSettings):
         "address of an external PostgreSQL; unset means the embedded one",
         ("postgresql:// 开头的地址", "an address that begins with postgresql://"),
     )
-    source: Annotated[SourceChoice, BeforeValidator(_source)] = _knob(
+    source: Annotated[SourceChoice, BeforeValidator(_lowered)] = _knob(
         "STOCK_ASSETS_SOURCE",
         "auto",
-        "数据源：baostock 为真实行情，simulated 为本机模拟行情，auto 由程序选择（本版本即 baostock）",
-        "source: baostock is the real market, simulated a made-up one on this machine, auto lets the program choose (baostock in this version)",
+        "数据源：baostock（免费）、tushare（需 token）；auto 先用 baostock，有 token 时由 tushare 补其不足（北交所、故障、迟到）；simulated 为本机模拟行情",
+        "source: baostock (free), tushare (needs a token); auto asks baostock first and, with a token, tushare for what it lacks (Beijing, outages, late days); simulated is a made-up market on this machine",
         _choice(SourceChoice),
     )
     today: Annotated[date, BeforeValidator(_date)] | None = _knob(
@@ -235,6 +225,23 @@ class Settings(BaseSettings):
         least=1,
         most=10_000_000,
     )
+    tushare_token: SecretStr | None = _knob(
+        "TUSHARE_TOKEN",
+        None,
+        "Tushare Pro 的 token；留空则不使用 Tushare",
+        "token of Tushare Pro; empty: Tushare is not used",
+        ("一段文本", "a text"),
+    )
+    tushare_url: Annotated[str, BeforeValidator(_stripped)] | None = _knob(
+        "TUSHARE_URL",
+        None,
+        "Tushare 的地址；未写协议时先试 https 再试 http，留空则用官方地址",
+        "address of Tushare; without a scheme https is tried before http, empty: the official addresses",
+        (
+            "以 https:// 或 http:// 开头的地址，或不带协议的地址",
+            "an address, with https:// or http:// in front or without",
+        ),
+    )
     tushare_points: int = _knob(
         "TUSHARE_POINTS",
         2000,
@@ -277,6 +284,56 @@ class Settings(BaseSettings):
         _whole(1, 100),
         least=1,
         most=100,
+    )
+    sync_daily_history_batch_size: int = _knob(
+        "SYNC_DAILY_HISTORY_BATCH_SIZE",
+        50,
+        "日线历史同步每批的交易日数或证券数",
+        "trading days or stocks per batch when daily history is synchronized",
+        _whole(1, 10_000),
+        least=1,
+        most=10_000,
+    )
+    sync_finance_history_batch_size: int = _knob(
+        "SYNC_FINANCE_HISTORY_BATCH_SIZE",
+        100,
+        "财务历史同步每批的证券数",
+        "stocks per batch when finance history is synchronized",
+        _whole(1, 10_000),
+        least=1,
+        most=10_000,
+    )
+    sync_finance_history_start_date: Annotated[date, BeforeValidator(_date)] = _knob(
+        "SYNC_FINANCE_HISTORY_START_DATE",
+        date(2020, 1, 1),
+        "财务历史的起始日：报告期不早于该日",
+        "first day of finance history: periods that end on it or later",
+        ("形如 2020-01-01 或 20200101 的日期", "a date such as 2020-01-01 or 20200101"),
+    )
+    sync_incremental_missing_limit: int = _knob(
+        "SYNC_INCREMENTAL_MISSING_LIMIT",
+        300,
+        "每次增量同步最多补齐多少只从未同步过的证券",
+        "most never synchronized stocks that one increment takes along",
+        _whole(0, 100_000),
+        least=0,
+        most=100_000,
+    )
+    sync_failure_max_retries: int = _knob(
+        "SYNC_FAILURE_MAX_RETRIES",
+        3,
+        "失败项自动重试的次数，之后等人处理",
+        "retries of what failed, after which it waits for a person",
+        _whole(0, 1000),
+        least=0,
+        most=1000,
+    )
+    alert_url: SecretStr | None = _knob(
+        "STOCK_ASSETS_ALERT_URL",
+        None,
+        "需要人处理时以 JSON POST 通知的地址；留空则不通知",
+        "address that is told by a JSON POST when a person is needed; empty: nobody is told",
+        ("以 https:// 或 http:// 开头的地址", "an address that begins with https:// or http://"),
     )
     db_pool_size: int = _knob(
         "DB_POOL_SIZE",
@@ -345,7 +402,8 @@ class Settings(BaseSettings):
 
     def secrets(self) -> list[str]:
         """Return the secret values that must never be printed, for the log's mask."""
-        values = [value for value in (self.database_url, self.baostock_api_key) if value is not None]
+        known = (self.database_url, self.baostock_api_key, self.tushare_token, self.alert_url)
+        values = [value for value in known if value is not None]
         words = [value.get_secret_value() for value in values]
         if self.database_url is not None:
             password = urlsplit(self.database_url.get_secret_value()).password or ""

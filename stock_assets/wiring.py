@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit, urlunsplit
 
+from pydantic import SecretStr
+
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import ConfigurationError
 from stock_assets.logs.setup import configure_logging, log_file
@@ -19,6 +21,7 @@ from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.sources.limiter import PacedLedger, RateLimiter
+from stock_assets.sources.pacing import Pace
 from stock_assets.sources.tushare_tiers import paces as tushare_paces
 from stock_assets.sources.tushare_tiers import tier_of
 from stock_assets.storage import index_management, ledger, migrate
@@ -31,8 +34,10 @@ from stock_assets.storage.slots import AdvisorySlots
 
 if TYPE_CHECKING:
     from stock_assets.simulator.market import SimulatedMarket
+    from stock_assets.simulator.tushare_server import TushareServer
     from stock_assets.sources.baostock.pool import BaoStockPool
     from stock_assets.sources.base import MarketSource, RequestLedger
+    from stock_assets.sources.tushare.client import TushareClient
 
 DAGSTER_DATABASE = "stock_assets_dagster"
 _BAOSTOCK, _TUSHARE, _SIMULATED = "baostock", "tushare", "simulated"
@@ -41,6 +46,8 @@ _DAGSTER_DRIVER = "postgresql+psycopg2"
 _EVENING = time(22, 0)
 # Other processes let us in between their calls, or when they end.
 _PATIENCE = 20
+# Calls a minute of each interface of the simulated market: more than can be made.
+_UNHURRIED_CALLS = 1_000_000
 
 
 class Installation:
@@ -162,7 +169,10 @@ class Installation:
 
     @cached_property
     def tushare_limiter(self) -> RateLimiter:
-        """Tushare's limiter: one pace per interface for all processes of this store, and the count of its requests."""
+        """Tushare's limiter: one pace per interface for all processes of this store, and the count of its requests.
+
+        The simulated market answers as fast as it is asked.
+        """
         settings = self.settings
         store = StoredRates(self.database)
         self._exit.callback(store.close)
@@ -171,7 +181,52 @@ class Installation:
             least_interval_seconds=settings.tushare_min_interval_seconds,
             is_adaptive=settings.tushare_is_adaptive,
         )
+        if settings.source == _SIMULATED:
+            pace_of = _unhurried
         return RateLimiter(store, pace_of, ledger=self.paced_quota(), stop=self.stop)
+
+    @cached_property
+    def tushare_client(self) -> "TushareClient | None":
+        """Tushare's nine interfaces, or None where settings have no token; for the simulated market its own server's.
+
+        Errors: `ConfigurationError` when Tushare is the source and there is no token.
+        """
+        from stock_assets.sources.tushare.api import addresses_of  # noqa: PLC0415  not needed to read the store
+        from stock_assets.sources.tushare.client import TushareClient  # noqa: PLC0415
+
+        settings, token, url = self.settings, self.settings.tushare_token, self.settings.tushare_url
+        if settings.source == _SIMULATED:
+            server = self._simulated_tushare()
+            token, url = SecretStr(server.token), server.url
+        if token is None and settings.source == _TUSHARE:
+            raise ConfigurationError(
+                problem="STOCK_ASSETS_SOURCE=tushare needs a token; set TUSHARE_TOKEN",
+                problem_zh="STOCK_ASSETS_SOURCE=tushare 需要 token，请设置 TUSHARE_TOKEN",
+            )
+        if token is None:
+            return None
+        client = TushareClient(
+            token,
+            addresses=addresses_of(url),
+            limiter=self.tushare_limiter,
+        )
+        self._exit.callback(client.close)
+        return client
+
+    def _simulated_tushare(self) -> "TushareServer":
+        from stock_assets.simulator.tushare_market import SimulatedTushare, beijing_market  # noqa: PLC0415
+        from stock_assets.simulator.tushare_server import TushareServer  # noqa: PLC0415
+        from stock_assets.sources.tushare.interfaces import INTERFACES  # noqa: PLC0415
+
+        settings, seed = self.settings, self.settings.simulated_seed
+        beijing = beijing_market(seed, settings.simulated_stocks, self._simulated_sessions())
+        server = TushareServer(
+            SimulatedTushare(self.simulated_market(), beijing, seed=seed),
+            points=settings.tushare_points,
+            limits=dict.fromkeys(INTERFACES, (_UNHURRIED_CALLS, "minute")),
+            now=lambda: self.now().astimezone(SHANGHAI),
+        )
+        return self._exit.enter_context(server)
 
     @cached_property
     def slots(self) -> AdvisorySlots:
@@ -192,8 +247,11 @@ class Installation:
         """Return the made-up market of the settings, trading on the real calendar."""
         from stock_assets.simulator.market import SimulatedMarket  # noqa: PLC0415
 
-        sessions = self.calendar.between(FIRST_SESSION, self.now().astimezone(SHANGHAI).date())
-        return SimulatedMarket(self.settings.simulated_seed, self.settings.simulated_stocks, sessions=sessions)
+        settings = self.settings
+        return SimulatedMarket(settings.simulated_seed, settings.simulated_stocks, sessions=self._simulated_sessions())
+
+    def _simulated_sessions(self) -> tuple[date, ...]:
+        return tuple(self.calendar.between(FIRST_SESSION, self.now().astimezone(SHANGHAI).date()))
 
     @cached_property
     def baostock_pool(self) -> "BaoStockPool":
@@ -223,23 +281,34 @@ class Installation:
 
     @cached_property
     def source(self) -> "MarketSource":
-        """The source that settings choose; `auto` is BaoStock while it is the only one.
+        """The source that settings choose; `auto` is BaoStock.
 
-        Errors: `ConfigurationError` when the store holds made-up rows and the source is real, or the other way round.
+        Errors: `ConfigurationError` when the store holds made-up rows and the source is real, or the other way round, and
+        when Tushare is the source and has no token.
         """
+        self._refuse_a_mixture()
+        if self.settings.source == _TUSHARE and self.tushare_client is not None:
+            from stock_assets.sources.tushare.source import TushareSource  # noqa: PLC0415
+
+            return TushareSource(self.tushare_client)
         from stock_assets.sources.baostock.client import BaoStockClient  # noqa: PLC0415
 
         name = _SIMULATED if self.settings.source == _SIMULATED else _BAOSTOCK
+        return BaoStockClient(self.baostock_pool, name=name, ledger=self.quota, now=self.now)
+
+    def _refuse_a_mixture(self) -> None:
+        """Refuse to load made-up rows into a store with real ones, or the other way round."""
+        is_simulated = self.settings.source == _SIMULATED
         with self.database.read() as conn:
-            others = ledger.sources(conn) - {name}
+            others = {name for name in ledger.sources(conn) if name.startswith(_SIMULATED) != is_simulated}
         if others:
+            name = self.settings.source
             raise ConfigurationError(
                 problem=f"this store was loaded from {', '.join(sorted(others))} and must not be mixed with {name}; "
                 "choose another STOCK_ASSETS_HOME, or the STOCK_ASSETS_SOURCE it was loaded from",
                 problem_zh=f"该存储的数据来自 {'、'.join(sorted(others))}，不能与 {name} 混用；"
                 "请换一个 STOCK_ASSETS_HOME，或把 STOCK_ASSETS_SOURCE 改回原来的来源",
             )
-        return BaoStockClient(self.baostock_pool, name=name, ledger=self.quota, now=self.now)
 
     def last_final(self) -> date:
         """Return the newest session whose data should be published by now."""
@@ -259,3 +328,7 @@ class Installation:
             progress=self.progress,
             slow_seconds=self.settings.slow_item_seconds,
         )
+
+
+def _unhurried(_api: str) -> Pace:
+    return Pace(_UNHURRIED_CALLS, least_interval_seconds=0.0)

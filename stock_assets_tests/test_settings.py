@@ -87,11 +87,14 @@ def test_a_wrong_value_is_one_sentence_with_name_value_and_what_is_allowed(
         assert "\n" not in sentence
 
 
-def test_tushare_is_refused_as_not_in_this_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STOCK_ASSETS_SOURCE", "Tushare")
-    with pytest.raises(ConfigurationError, match="not in this version") as caught:
-        load_settings()
-    assert "本版本尚不支持" in caught.value.sentence("zh")
+def test_secrets_of_both_sources_and_of_the_alert_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TUSHARE_TOKEN", "BAOSTOCK_API_KEY", "STOCK_ASSETS_ALERT_URL"):
+        monkeypatch.setenv(name, f"{SECRET}-{name}")
+    settings = load_settings()
+    assert {f"{SECRET}-{name}" for name in ("TUSHARE_TOKEN", "BAOSTOCK_API_KEY", "STOCK_ASSETS_ALERT_URL")} <= set(
+        settings.secrets()
+    )
+    assert SECRET not in repr(settings)
 
 
 @pytest.mark.parametrize("url", [f"mysql://u:{SECRET}@h/d", f"postgresql://u:{SECRET}@h:99999/d", SECRET])

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from stock_assets.domain.answers import Rows
 from stock_assets.domain.calendar import SHANGHAI
-from stock_assets.domain.errors import Stopped
+from stock_assets.domain.errors import ConfigurationError, Stopped
 from stock_assets.settings import Settings
 from stock_assets.storage.database import Database
 from stock_assets.storage.quota import QuotaUsage
@@ -34,3 +35,19 @@ def test_tushares_limiter_paces_by_the_setting_and_counts_what_it_lets_pass(
         threading.Timer(0.2, installation.stop.set).start()
         with pytest.raises(Stopped):
             installation.tushare_limiter.before_request("tushare", "daily")
+
+
+def test_tushare_as_the_source_needs_a_token(database_url: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url=database_url, source="tushare")  # pyright: ignore[reportArgumentType]
+    with Installation(settings) as installation, pytest.raises(ConfigurationError, match="TUSHARE_TOKEN"):
+        installation.source  # noqa: B018
+
+
+def test_the_simulated_market_has_a_tushare_of_its_own(database_url: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url=database_url, source="simulated", simulated_stocks=20)  # pyright: ignore[reportArgumentType]
+    with Installation(settings) as installation:
+        client = installation.tushare_client
+        assert client is not None
+        answer = client.stock_basic()
+        assert isinstance(answer, Rows)
+        assert answer.frame["ts_code"].str.ends_with(".BJ").any()
