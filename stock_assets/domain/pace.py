@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 RefusalKind = Literal["minute", "hour", "day", "permission", "other"]
+"""`permission` is the interface's own; a failure that too many calls may have caused, and no text says so, is `other`."""
+
 Closing = Literal["minute", "hour", "day", "permission"]
 
 

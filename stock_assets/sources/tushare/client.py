@@ -322,7 +322,8 @@ class TushareClient:
             reply = self._api.query(interface.name, interface.fields, question.params())
             frame = verified(reply, question)
         except SourceError as error:
-            self._limiter.record_refusal(SOURCE, interface.name, kind_of(error), limit=allowed_calls(error))
+            if (kind := kind_of(error)) is not None:
+                self._limiter.record_refusal(SOURCE, interface.name, kind, limit=allowed_calls(error))
             raise
         self._limiter.record_success(SOURCE, interface.name)
         return frame, is_cut_off(reply, self._caps[interface.name])

@@ -1,9 +1,8 @@
 """What the client asks of whoever paces its calls. The client itself never waits; a limiter is the only place that does."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
-RefusalKind = Literal["minute", "hour", "day", "permission", "other"]
-"""`permission` is the interface's own; everything else that went wrong, a token or a transport included, is `other`."""
+from stock_assets.domain.pace import RefusalKind
 
 
 class TushareLimiter(Protocol):
@@ -14,7 +13,10 @@ class TushareLimiter(Protocol):
         ...
 
     def record_refusal(self, source: str, api: str, kind: RefusalKind, *, limit: int | None = None) -> None:
-        """Hear of a call that gave nothing; `limit` is how many calls a period the source says it allows."""
+        """Hear of a call that gave nothing; `limit` is how many calls a period the source says it allows.
+
+        Nothing is heard of a refused token, address or request: it says nothing about the pace.
+        """
         ...
 
     def record_success(self, source: str, api: str) -> None:

@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from stock_assets.domain.errors import (
+    AccessDenied,
     AnswerBroken,
     PointsMissing,
     RateLimited,
@@ -16,7 +17,7 @@ from stock_assets.domain.errors import (
     TokenRefused,
     TooManyAddresses,
 )
-from stock_assets.sources.tushare.limits import RefusalKind
+from stock_assets.domain.pace import RefusalKind
 from stock_assets.sources.tushare.transport import SOURCE
 
 _RATE: Final = re.compile(r"频率超限|每分钟最多|每小时最多|每天最多")
@@ -49,10 +50,12 @@ def error_for(code: str, text: str, *, api: str) -> SourceError:
     return AnswerBroken(**{**facts, "reason": f"an unknown refusal: {reason}"})
 
 
-def kind_of(error: Exception) -> RefusalKind:
-    """Return what a limiter is told of a call that ended with `error`."""
+def kind_of(error: Exception) -> RefusalKind | None:
+    """Return what a limiter is told of a call that ended with `error`, None where that says nothing about the pace."""
     if isinstance(error, PointsMissing):
         return "permission"
+    if isinstance(error, AccessDenied | RequestRefused):
+        return None
     period = error.facts.get("period") if isinstance(error, RateLimited) else None
     return _KINDS.get(str(period), "other")
 

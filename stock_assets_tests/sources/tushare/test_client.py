@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Refused, Rows, Truncated
 from stock_assets.domain.errors import AnswerBroken, NotReady, RateLimited, RequestRefused, SourceUnavailable
+from stock_assets.domain.pace import RefusalKind
 from stock_assets.simulator.tushare_base import SERVICES
 from stock_assets.simulator.tushare_server import TushareServer
 from stock_assets.sources.tushare import interfaces
 from stock_assets.sources.tushare.client import TushareClient
 from stock_assets.sources.tushare.interfaces import DAILY, INTERFACES
-from stock_assets.sources.tushare.limits import NoLimiter, RefusalKind
+from stock_assets.sources.tushare.limits import NoLimiter
 from stock_assets.sources.tushare.questions import windows
 from stock_assets_tests.sources.tushare.conftest import DAY, FIRST, LAST, Scripted, said, success
 
@@ -244,6 +245,16 @@ def test_the_limiter_is_asked_before_every_request_and_hears_how_it_ended(client
         before,
         ("success", "tushare", "daily"),
     ]
+
+
+@pytest.mark.parametrize("fault", ["token", "addresses", "parameters"])
+def test_a_refusal_of_the_token_or_the_request_says_nothing_about_the_pace(
+    client_of: Of, server: TushareServer, fault: str
+) -> None:
+    limiter = HeardLimiter()
+    server.faults = fault
+    assert isinstance(client_of(server, attempts=3, limiter=limiter).daily_of_day(DAY), Refused)
+    assert limiter.heard == [("before", "tushare", "daily")]
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,13 @@ from stock_assets.domain.errors import (
     TooManyAddresses,
     Transient,
 )
+from stock_assets.domain.pace import RefusalKind
 from stock_assets.simulator.faults import TUSHARE_KINDS
 from stock_assets.simulator.tushare_delivery import HttpReply
 from stock_assets.simulator.tushare_server import TushareServer
 from stock_assets.sources.tushare import replies
 from stock_assets.sources.tushare.client import TushareClient
 from stock_assets.sources.tushare.interfaces import DAILY
-from stock_assets.sources.tushare.limits import RefusalKind
 from stock_assets.sources.tushare.refusals import allowed_calls, error_for, kind_of
 from stock_assets.sources.tushare.transport import Deadlines, HttpAnswer
 from stock_assets_tests.sources.tushare.conftest import DAY, Scripted, said, success
@@ -42,7 +42,7 @@ Start = Callable[..., Scripted]
 _DETAILS = "权限的具体详情访问：https://tushare.pro/document/1?doc_id=108。"
 
 # Texts as they were seen on the live service, with the code that came with them.
-TABLE: list[tuple[int, str, type[SourceError], RefusalKind, int, int | None]] = [
+TABLE: list[tuple[int, str, type[SourceError], RefusalKind | None, int, int | None]] = [
     (40203, "抱歉，您访问接口(income)频率超限(500次/分钟)", RateLimited, "minute", 75, 500),
     (40203, f"抱歉，您每分钟最多访问该接口200次，{_DETAILS}", RateLimited, "minute", 75, 200),
     (40203, f"抱歉，您每小时最多访问该接口1次，{_DETAILS}", RateLimited, "hour", 75, 1),
@@ -53,13 +53,13 @@ TABLE: list[tuple[int, str, type[SourceError], RefusalKind, int, int | None]] = 
     (40203, f"抱歉，您没有接口(fund_daily)访问权限，{_DETAILS}", PointsMissing, "permission", 77, None),
     (2002, "权限不足", PointsMissing, "permission", 77, None),
     (40203, "您的积分不够", PointsMissing, "permission", 77, None),
-    (40101, "您的token不对，请确认。", TokenRefused, "other", 77, None),
-    (40101, "您上传Token为空", TokenRefused, "other", 77, None),
-    (40203, "您的IP数量超限，最大数量为2个！", TooManyAddresses, "other", 77, None),
-    (40203, "您的IP数量超限，最大数量为5个！", TooManyAddresses, "other", 77, None),
-    (40101, "请指定正确的接口名", RequestRefused, "other", 69, None),
-    (50101, "必填参数, ts_code", RequestRefused, "other", 69, None),
-    (50101, "列表个数超过限制1000个", RequestRefused, "other", 69, None),
+    (40101, "您的token不对，请确认。", TokenRefused, None, 77, None),
+    (40101, "您上传Token为空", TokenRefused, None, 77, None),
+    (40203, "您的IP数量超限，最大数量为2个！", TooManyAddresses, None, 77, None),
+    (40203, "您的IP数量超限，最大数量为5个！", TooManyAddresses, None, 77, None),
+    (40101, "请指定正确的接口名", RequestRefused, None, 69, None),
+    (50101, "必填参数, ts_code", RequestRefused, None, 69, None),
+    (50101, "列表个数超过限制1000个", RequestRefused, None, 69, None),
     (-2001, "系统内部错误", AnswerBroken, "other", 69, None),
     (50000, "", AnswerBroken, "other", 69, None),
 ]
@@ -72,7 +72,7 @@ def test_a_refusal_becomes_its_error_and_never_no_rows(
     code: int,
     text: str,
     kind: type[SourceError],
-    told: RefusalKind,
+    told: RefusalKind | None,
     exits: int,
     allowed: int | None,
 ) -> None:
