@@ -107,3 +107,28 @@ FINANCE_INDICATOR: Final = Table(
     ("ts_code", "end_date", "ann_date", "version"),
     indexes=(("end_date", "ts_code"), ("ann_date", "ts_code"), ("known_from", "ts_code")),
 )
+
+FINANCE_PROGRESS: Final = Table(
+    "finance_progress",
+    "财务指标的取数进度：每个数据源每只股票一行，与其数据在同一事务写入",
+    "How far reports are in the store: one row for each stock of a source, written in the transaction of its reports",
+    (
+        Column("ts_code", "text", "证券代码，如 600000.SH", "security code such as 600000.SH"),
+        Column("source", "text", "数据来源", "who was asked"),
+        Column(
+            "first_period",
+            "date",
+            "报告期末日不早于此日的报告均已取得",
+            "reports for periods that end on or after this day are in the store",
+        ),
+        Column(
+            "known_through",
+            "date",
+            "截至此自然日的公告均已取得",
+            "announcements up to this calendar day are in the store",
+        ),
+        Column("fetched_at", "timestamp", "最近一次就该股票取数的时间", "when this stock was last asked for"),
+        _RUN_ID,
+    ),
+    ("ts_code", "source"),
+)

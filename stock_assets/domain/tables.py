@@ -2,8 +2,9 @@
 
 from datetime import date
 
+from stock_assets.domain.baostock_finance_tables import RAW_BAOSTOCK_FINANCE
 from stock_assets.domain.contract import Column, Table
-from stock_assets.domain.finance_tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR, FINANCE_PROGRESS, RAW_TUSHARE_FINA_INDICATOR
 
 _TS_CODE = Column("ts_code", "text", "证券代码，如 600000.SH", "security code such as 600000.SH")
 _TRADE_DATE = Column("trade_date", "date", "交易日", "trading day")
@@ -472,7 +473,9 @@ TABLES: tuple[Table, ...] = (
     ADJUST_FACTOR,
     ADJUST_FACTOR_HISTORY,
     RAW_TUSHARE_FINA_INDICATOR,
+    *RAW_BAOSTOCK_FINANCE,
     FINANCE_INDICATOR,
+    FINANCE_PROGRESS,
     LOAD_LEDGER,
     REJECTED_ROW,
     QUALITY_FINDING,

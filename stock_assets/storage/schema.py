@@ -69,6 +69,10 @@ _RULES: dict[str, dict[str, str]] = {
         "ann_date_after_period": "ann_date >= end_date",
         "known_after_announcement": "known_from > GREATEST(ann_date, f_ann_date)",
     },
+    "finance_progress": {
+        "ts_code_form": _CODE_FORM,
+        "known_through_not_before_first": "known_through >= first_period",
+    },
     "load_ledger": {
         "empty_has_no_rows": "status <> 'empty' OR rows_present = 0",
         "complete_misses_no_row": "status <> 'complete' OR rows_present >= rows_expected",
