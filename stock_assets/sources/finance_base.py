@@ -23,16 +23,16 @@ class FinanceCosts:
     of their versions counted; `requests_per_report` how many requests make up one report where it comes in parts. So
     Tushare has 40 and 1, BaoStock 1 and 6. `request_seconds` is the spacing of requests that settings allow.
 
-    `has_market_calls`: one request brings all stocks' reports of a period or of a day. `has_disclosures`: the source
-    tells who has published on a day, `disclosure_requests` a day.
+    `has_market_calls`: one request, of `market_request_seconds`, brings all stocks' reports of a period or of a day.
+    `has_disclosures`: one request tells who has published on a day.
     """
 
     request_seconds: float
     requests_per_report: int = 1
     reports_per_request: int = 1
     has_market_calls: bool = False
+    market_request_seconds: float = 0.0
     has_disclosures: bool = False
-    disclosure_requests: int = 1
 
     def stocks_per_call(self, quarters: int) -> int:
         """Return how many stocks to ask for together when each is asked for so many quarters; at least one."""

@@ -15,8 +15,7 @@ from sqlalchemy import Connection
 
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
 from stock_assets.domain.contract import Table
-from stock_assets.domain.finance_fields import FINANCE_FIELDS
-from stock_assets.domain.tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR, REJECTED_ROW
+from stock_assets.domain.tables import FINANCE_INDICATOR, REJECTED_ROW
 from stock_assets.quality.finance_versions import resolve
 from stock_assets.quality.findings import Judged
 from stock_assets.storage import bulk_load, ledger, raw, rejects
@@ -25,8 +24,6 @@ from stock_assets.storage.copy_frames import columns_of, copy_out
 _DATASET = FINANCE_INDICATOR.name
 # Locks of their own: the days that a run holds in the ledger are announcements, not periods.
 _REPORTS = f"{_DATASET}.reports"
-_FIELDS = [column.name for column in FINANCE_FIELDS]
-_RAW_KEY = [name for name in RAW_TUSHARE_FINA_INDICATOR.key if name in _FIELDS]
 _STORED = """
     SELECT {columns} FROM finance_indicator
     JOIN unnest({codes}::text[], {ends}::date[]) AS asked (ts_code, end_date) USING (ts_code, end_date)
@@ -69,20 +66,6 @@ class FinanceCounts:
     def written(self) -> int:
         """Return the number of new versions."""
         return self.first + self.corrected
-
-
-def raw_rows(answer: pl.DataFrame) -> pl.DataFrame:
-    """Return the different rows of a fina_indicator answer (all text) as `raw_tushare_fina_indicator` keeps them.
-
-    What the source leaves out of a code, day or flag is an empty text.
-    """
-    return (
-        answer.select(_FIELDS)
-        .with_columns(pl.col(name).fill_null("") for name in _RAW_KEY)
-        .unique()
-        .sort(_FIELDS)
-        .with_columns(duplicate=pl.int_range(pl.len(), dtype=pl.Int64).over(_RAW_KEY))
-    )
 
 
 def land(

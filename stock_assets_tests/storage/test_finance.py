@@ -13,9 +13,10 @@ from sqlalchemy.exc import IntegrityError
 
 from stock_assets.domain.errors import DataRefused
 from stock_assets.domain.tables import RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.sources.tushare.translate_finance import raw_rows
 from stock_assets.storage.bulk_load import Counts
 from stock_assets.storage.database import Connection, Database
-from stock_assets.storage.finance import FinanceAnswer, FinanceCounts, land, raw_rows
+from stock_assets.storage.finance import FinanceAnswer, FinanceCounts, land
 from stock_assets_tests.quality.made_up_reports import QUARTER, SPRING, YEAR, Report, answer, at, judged, report
 from stock_assets_tests.storage.made_up_rows import wait_until_blocked
 

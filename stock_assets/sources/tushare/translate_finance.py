@@ -1,4 +1,4 @@
-"""Tushare's all-text rows of fina_indicator in our types. Names and units are already ours: figures stay as they are.
+"""Tushare's all-text rows about reports in our types. Names and units are already ours: figures stay as they are.
 
 Percent stays percent, money CNY and figures per share CNY. Whether values are plausible is for quality to judge.
 """
@@ -7,12 +7,16 @@ from typing import Final
 
 import polars as pl
 
-from stock_assets.domain.finance_tables import VALUES
+from stock_assets.domain.finance_fields import FINANCE_FIELDS
+from stock_assets.domain.finance_tables import RAW_TUSHARE_FINA_INDICATOR, VALUES
 from stock_assets.quality.finance_rules import REPORT_SCHEMA
+from stock_assets.quality.finance_versions import DISCLOSURE_SCHEMA
 from stock_assets.sources.base import Translated
 
 _DAYS: Final = ("end_date", "ann_date")
 _DAY_LENGTH: Final = len("20240331")
+_FIELDS: Final = [field.name for field in FINANCE_FIELDS]
+_RAW_KEY: Final = [name for name in RAW_TUSHARE_FINA_INDICATOR.key if name in _FIELDS]
 
 
 def translate_finance(frame: pl.DataFrame) -> Translated:
@@ -30,6 +34,26 @@ def translate_finance(frame: pl.DataFrame) -> Translated:
         *(_number(name) for name in VALUES),
     )
     return Translated(values.select(REPORT_SCHEMA.names()), _unreadable(frame, values))
+
+
+def translate_published(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return whose report was published when (DISCLOSURE_SCHEMA) from rows of disclosure_date; plans alone are left out."""
+    days = frame.select(_text("ts_code"), _day("end_date"), _day("actual_date")).drop_nulls()
+    return days.group_by("ts_code", "end_date").agg(pl.col("actual_date").min()).select(DISCLOSURE_SCHEMA.names())
+
+
+def raw_rows(answer: pl.DataFrame) -> pl.DataFrame:
+    """Return the different rows of a fina_indicator answer (all text) as `raw_tushare_fina_indicator` keeps them.
+
+    What the source leaves out of a code, day or flag is an empty text.
+    """
+    return (
+        answer.select(_FIELDS)
+        .with_columns(pl.col(name).fill_null("") for name in _RAW_KEY)
+        .unique()
+        .sort(_FIELDS)
+        .with_columns(duplicate=pl.int_range(pl.len(), dtype=pl.Int64).over(_RAW_KEY))
+    )
 
 
 def _unreadable(frame: pl.DataFrame, values: pl.DataFrame) -> tuple[tuple[int, str], ...]:
