@@ -24,7 +24,7 @@ class FinanceCosts:
     Tushare has 40 and 1, BaoStock 1 and 6. `request_seconds` is the spacing of requests that settings allow.
 
     `has_market_calls`: one request, of `market_request_seconds`, brings all stocks' reports of a period or of a day.
-    `has_disclosures`: one request tells who has published on a day.
+    `has_disclosures`: one request tells who has published on a day. `exchanges` are those whose stocks it knows.
     """
 
     request_seconds: float
@@ -33,6 +33,7 @@ class FinanceCosts:
     has_market_calls: bool = False
     market_request_seconds: float = 0.0
     has_disclosures: bool = False
+    exchanges: tuple[str, ...] = ("SH", "SZ", "BJ")
 
     def stocks_per_call(self, quarters: int) -> int:
         """Return how many stocks to ask for together when each is asked for so many quarters; at least one."""
