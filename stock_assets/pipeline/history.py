@@ -6,7 +6,7 @@ was. What a batch fetches and writes belongs to the work list; daily bars and fi
 """
 
 import threading
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,7 +41,8 @@ class WorkList(Protocol[Item]):
     def work(self, batch: "Batch[Item]") -> None:
         """Fetch what the batch's items need, then write it in transactions that the batch opens.
 
-        Call `batch.failed` for an item of which nothing came. Raise when going on is useless; what was committed stays.
+        Call `batch.failed` for an item of which nothing came, `batch.lacks` for one of which not all came, `batch.later`
+        for one that is nobody's failure. Raise when going on is useless; what was committed stays.
         """
         ...
 
@@ -61,10 +62,15 @@ class BatchTransaction(Generic[Item]):
 
 
 class Batch(Generic[Item]):
-    """Some items of a work list, and the transactions they are written in."""
+    """Some items of a work list, and the transactions they are written in.
 
-    def __init__(self, items: Sequence[Item], run: "_Run[Item]") -> None:
+    `before` items of this attempt were worked on earlier, `total` is how many it has with those still to come.
+    """
+
+    def __init__(self, items: Sequence[Item], run: "_Run[Item]", *, before: int, total: int) -> None:
         self.items = tuple(items)
+        self.before = before
+        self.total = total
         self._run = run
         self._failures: dict[str, str] = {}
 
@@ -84,6 +90,14 @@ class Batch(Generic[Item]):
         """Remember that nothing came for an item; it is recorded with the end of the batch."""
         self._failures[self._run.work_list.third_code(item)] = str(error)
 
+    def lacks(self, item: Item, what: str) -> None:
+        """Remember what an item lacks though it was answered; recorded at the task's end if it is still to do then."""
+        self._run.lacking[self._run.work_list.third_code(item)] = what
+
+    def later(self, item: Item) -> None:
+        """Leave an item to another attempt without a record: nobody could have brought it now."""
+        self._run.postponed.add(self._run.work_list.third_code(item))
+
     @property
     def failures(self) -> Mapping[str, str]:
         """The failures so far, by third code."""
@@ -92,12 +106,21 @@ class Batch(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class SyncOutcome:
-    """How an attempt ended: the task, the items that failed in it or wait for a person, and what stopped it."""
+    """How an attempt ended: the task, the items that failed in it or wait for a person, and what stopped it.
+
+    `postponed` are the items that were left to another attempt, and are no failures.
+    """
 
     task: SyncTask
     failed: tuple[str, ...] = ()
     need_a_person: tuple[str, ...] = ()
     stopped_by: StockAssetsError | None = None
+    postponed: tuple[str, ...] = ()
+
+
+def all_of(third_codes: Collection[str]) -> Collection[str]:
+    """Say that every item which a list no longer names is done: right for a list that names all there is to do."""
+    return third_codes
 
 
 def run_history_sync(  # noqa: PLR0913  (each has its default)
@@ -108,6 +131,7 @@ def run_history_sync(  # noqa: PLR0913  (each has its default)
     batch_size: int = 50,
     max_retries: int = 3,
     config: Mapping[str, object] | None = None,
+    settled: Callable[[Collection[str]], Collection[str]] = all_of,
     stop: threading.Event | None = None,
     progress: Progress = no_progress,
 ) -> SyncOutcome:
@@ -115,7 +139,8 @@ def run_history_sync(  # noqa: PLR0913  (each has its default)
 
     Items that failed before come first; those that failed more than `max_retries` times wait for a person. The task ends
     COMPLETED when the list names nothing but these, PAUSED by `stop`, by Ctrl-C or by `Stopped`, else FAILED; all but
-    COMPLETED are gone on with by the next call. What a source does is in the outcome, not raised.
+    COMPLETED are gone on with by the next call. What a source does is in the outcome, not raised. Of failures that the
+    list does not name, `settled` says which are done: a list for a part of the store knows nothing of the rest.
 
     Errors: `AlreadyRunning` while another process works on this job type, `TaskLost` when one took over, and whatever is
     no `StockAssetsError`, after the task was marked.
@@ -125,7 +150,7 @@ def run_history_sync(  # noqa: PLR0913  (each has its default)
             task = sync_tasks.take(
                 conn, work_list.job_type, batch_size=batch_size, config=config or {}, now=now()
             )  # fmt: skip
-        run = _Run(database, work_list, task, now, max_retries, stop or threading.Event(), progress)
+        run = _Run(database, work_list, task, now, max_retries, settled, stop or threading.Event(), progress)
         with unit("history.run", job_type=work_list.job_type, slow_seconds=float("inf")) as work:
             outcome = run.to_its_end()
             work.add(status=outcome.task.status, items=run.items, rows=run.rows, failed=len(outcome.failed))
@@ -141,11 +166,15 @@ class _Run(Generic[Item]):
     task: SyncTask
     now: Callable[[], datetime]
     max_retries: int
+    settled: Callable[[Collection[str]], Collection[str]]
     stop: threading.Event
     progress: Progress
     failed: dict[str, str] = field(default_factory=dict[str, str])
+    lacking: dict[str, str] = field(default_factory=dict[str, str])
+    postponed: set[str] = field(default_factory=set[str])
     attempted: dict[str, Item] = field(default_factory=dict[str, Item])
     total: int = 0
+    left: int = 0
     items: int = 0
     rows: int = 0
 
@@ -169,7 +198,7 @@ class _Run(Generic[Item]):
             # Ctrl-C, or a run that its owner ends: what is committed is whole.
             self._mark("PAUSED", None)
             raise
-        return self._ended("FAILED" if self.failed else "COMPLETED")
+        return self._ended("FAILED" if self.failed or self.postponed else "COMPLETED")
 
     def record(self, transaction: BatchTransaction[Item]) -> None:
         """Move the task on inside the transaction of its rows."""
@@ -192,20 +221,22 @@ class _Run(Generic[Item]):
         with self.database.begin() as conn:
             known = sync_tasks.open_failures(conn, self.task.job_type)
             # Done by some other way, such as a repair or a restored backup.
-            gone = [record.third_code for record in known if record.third_code not in remaining]
+            gone = self.settled([record.third_code for record in known if record.third_code not in remaining])
             sync_tasks.resolve_failures(conn, self.task.job_type, gone, now=self.now())
             sync_tasks.look_ahead(conn, self.task, remaining=len(remaining), now=self.now())
         waiting = {record.third_code for record in known if record.needs_a_person}
         again = [record.third_code for record in known if record.third_code in remaining]
         order = dict.fromkeys([*again, *remaining])
         todo = [code for code in order if code not in waiting and code not in self.attempted]
-        self.total = self.items + len(todo)
+        self.total, self.left = self.items + len(todo), len(todo)
         return [remaining[code] for code in todo]
 
     def _work(self, items: Sequence[Item]) -> None:
         if self.stop.is_set():
             raise Stopped
-        batch = Batch(items, self)
+        before = len(self.attempted)
+        batch = Batch(items, self, before=before, total=before + self.left)
+        self.left -= len(items)
         self.attempted |= {self.work_list.third_code(item): item for item in items}
         try:
             with unit("history.batch", "debug", items=len(items)):
@@ -216,8 +247,10 @@ class _Run(Generic[Item]):
     def _note_still_missing(self) -> None:
         """Record what was tried without a word of failure and is still to do: an empty answer closes nothing."""
         remaining = {self.work_list.third_code(item) for item in self.work_list.remaining()}
-        silent = [code for code in self.attempted if code in remaining and code not in self.failed]
-        self._note({code: str(StillMissing(item=code)) for code in silent})
+        self.postponed &= remaining
+        told = {*self.failed, *self.postponed}
+        silent = [code for code in self.attempted if code in remaining and code not in told]
+        self._note({code: self.lacking.get(code) or str(StillMissing(item=code)) for code in silent})
 
     def _note(self, failures: Mapping[str, str]) -> None:
         if not failures:
@@ -230,13 +263,19 @@ class _Run(Generic[Item]):
             )  # fmt: skip
 
     def _ended(self, status: TaskStatus, error: StockAssetsError | None = None) -> SyncOutcome:
-        reason = str(error) if error is not None else f"{len(self.failed)} failed" if self.failed else None
-        task = self._mark(status, reason)
+        task = self._mark(status, self._reason(error))
+        postponed = tuple(sorted(self.postponed))
         with suppress(StoreUnavailable), self.database.read() as conn:
             records = sync_tasks.open_failures(conn, self.task.job_type)
             waiting = tuple(record.third_code for record in records if record.needs_a_person)
-            return SyncOutcome(task, tuple(self.failed), waiting, error)
-        return SyncOutcome(task, tuple(self.failed), (), error)
+            return SyncOutcome(task, tuple(self.failed), waiting, error, postponed)
+        return SyncOutcome(task, tuple(self.failed), (), error, postponed)
+
+    def _reason(self, error: StockAssetsError | None) -> str | None:
+        if error is not None:
+            return str(error)
+        counts = ((len(self.failed), "failed"), (len(self.postponed), "not there yet"))
+        return ", ".join(f"{count} {what}" for count, what in counts if count) or None
 
     def _mark(self, status: TaskStatus, reason: str | None) -> SyncTask:
         # A task that cannot be marked stays RUNNING without a holder: the next attempt goes on with it all the same.

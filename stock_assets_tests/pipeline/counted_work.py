@@ -31,11 +31,15 @@ def numbers(database: Database, query: str) -> list[int]:
 
 @dataclass(slots=True)
 class CountedWork:
-    """The list: what is wanted and not got. `fails` says how often an item's call still fails; `silent` are never there."""
+    """The list: what is wanted and not got.
+
+    `fails` says how often an item's call still fails; `silent` are never there, `late` ones not yet.
+    """
 
     database: Database
     fails: dict[int, int] = field(default_factory=dict[int, int])
     silent: frozenset[int] = frozenset()
+    late: frozenset[int] = frozenset()
     pause_seconds: float = 0.0
     before_commit: Callable[[Sequence[int]], None] | None = None
     error: StockAssetsError | None = None
@@ -72,4 +76,8 @@ class CountedWork:
             self.fails[item] -= 1
             batch.failed(item, SourceUnavailable(source="far", reason="reset"))
             return False
-        return item not in self.silent
+        if item in self.late:
+            batch.later(item)
+        if item in self.silent:
+            batch.lacks(item, f"{item} has no rows")
+        return item not in self.silent | self.late

@@ -111,7 +111,9 @@ def test_an_empty_answer_ends_nothing_and_is_recorded(work: CountedWork) -> None
     assert outcome.task.current_offset == ITEMS - 6
     assert calls(work.database) == ITEMS
     with work.database.read() as conn:
-        assert "still missing" in sync_tasks.open_failures(conn)[0].error_message
+        assert {record.error_message for record in sync_tasks.open_failures(conn)} == {
+            f"{item} has no rows" for item in work.silent
+        }
 
 
 def test_what_failed_comes_first_the_next_time_and_is_resolved_when_it_is_done(work: CountedWork) -> None:
@@ -154,6 +156,33 @@ def test_an_item_that_was_done_some_other_way_is_resolved_without_a_call(work: C
     assert calls(work.database) == before
     with work.database.read() as conn:
         assert sync_tasks.open_failures(conn) == []
+
+
+def test_what_is_late_is_no_failure_and_keeps_the_task_open(work: CountedWork) -> None:
+    work.late = frozenset({22})
+    for _ in range(6):
+        outcome = run(work)
+        assert (outcome.task.status, outcome.failed, outcome.postponed) == ("FAILED", (), ("000022",))
+        assert outcome.task.error_message == "1 not there yet"
+    with work.database.read() as conn:
+        assert sync_tasks.open_failures(conn) == []
+    work.late = frozenset()
+    assert run(work).task.status == "COMPLETED"
+
+
+def test_a_list_of_a_part_leaves_the_records_of_the_rest_alone(work: CountedWork) -> None:
+    work.fails = {7: 1, 19: 1}
+    run(work)
+    with work.database.begin() as conn:
+        conn.execute(sa.text("DELETE FROM wanted WHERE item > 10"))
+    before = calls(work.database)
+    outcome = run_history_sync(
+        work.database, work, now=lambda: NOW, config={"upto": 10}, settled=lambda codes: set(codes) - {"000019"}
+    )
+    assert outcome.task.status == "COMPLETED"
+    assert calls(work.database) == before + 1
+    with work.database.read() as conn:
+        assert [record.third_code for record in sync_tasks.open_failures(conn)] == ["000019"]
 
 
 def test_a_refusal_that_ends_everything_leaves_a_task_that_is_gone_on_with(work: CountedWork) -> None:
