@@ -1,14 +1,16 @@
 """What every verb needs to do its work, handed in from above."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
 from stock_assets.domain.calendar import TradingCalendar
+from stock_assets.pipeline.report import DayOutcome
 from stock_assets.sources.base import MarketSource
 from stock_assets.sources.planner import CostModel
-from stock_assets.storage.database import Database
+from stock_assets.storage.database import Connection, Database
 
 
 class Progress(Protocol):
@@ -23,12 +25,26 @@ def no_progress(*, done: int, total: int, rows: int, label: str) -> None:
     """Tell nobody."""
 
 
+class LandingTransaction(Protocol):
+    """A transaction that bars are landed in; whoever opened it is told what it brings, before it is committed."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to write through."""
+        ...
+
+    def landed(self, outcomes: Sequence[DayOutcome], lacking: Mapping[date, Collection[str]], *, rows: int) -> None:
+        """These days now stand so; `lacking` has each day's listed stocks without a bar, `rows` were written."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineContext:
     """Source, store, calendar and clock of one run.
 
     `concurrency` is how many calls may be under way at once (never more than sessions); `breaks_in_a_row` how many calls in
     a row may break before the source counts as down and the run stops; after `batch_size` calls a line is logged.
+    `transaction` opens the transactions that bars are landed in; without it they are the database's own.
     """
 
     source: MarketSource
@@ -42,6 +58,7 @@ class PipelineContext:
     slow_seconds: float = 5.0
     breaks_in_a_row: int = 3
     batch_size: int = 100
+    transaction: Callable[[], AbstractContextManager[LandingTransaction]] | None = None
 
     def last_final(self) -> date:
         """Return the newest session that should be published now."""

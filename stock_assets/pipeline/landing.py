@@ -5,7 +5,8 @@ Raw rows, business rows, refused rows, findings and the ledger line of a day are
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -14,13 +15,13 @@ import polars as pl
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
-from stock_assets.pipeline.context import PipelineContext
+from stock_assets.pipeline.context import LandingTransaction, PipelineContext
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.quality.bar_rules import judge_bars
 from stock_assets.quality.findings import FINDING_SCHEMA, WHOLE_DAY
 from stock_assets.quality.series_rules import judge_continuity
 from stock_assets.storage import bars, bulk_load, ledger, raw, rejects
-from stock_assets.storage.database import Connection
+from stock_assets.storage.database import Connection, Database
 from stock_assets.storage.day_state import DayState, day_states
 from stock_assets.units import UnitOfWork
 
@@ -100,16 +101,33 @@ def judge_answer(
 
 def land_bars(context: PipelineContext, landing: Landing) -> tuple[list[DayOutcome], bulk_load.Counts]:
     """Commit these days in one transaction; return one outcome per day and the business rows written."""
-    with context.database.begin() as conn:
+    opened = _alone(context.database) if context.transaction is None else context.transaction()
+    with opened as transaction:
         # Two runs of one day queue up here, so that each sees the other's rows whole.
-        ledger.lock_days(conn, _DATASET, landing.days)
-        return _land(conn, context, landing, context.now())
+        ledger.lock_days(transaction.connection, _DATASET, landing.days)
+        return _land(transaction, context, landing, context.now())
+
+
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """A transaction of which nobody else wants to know anything."""
+
+    connection: Connection
+
+    def landed(self, outcomes: Sequence[DayOutcome], lacking: Mapping[date, Collection[str]], *, rows: int) -> None:
+        """Tell nobody."""
+
+
+@contextmanager
+def _alone(database: Database) -> Generator[LandingTransaction]:
+    with database.begin() as conn:
+        yield _Alone(conn)
 
 
 def _land(
-    conn: Connection, context: PipelineContext, landing: Landing, now: datetime
+    transaction: LandingTransaction, context: PipelineContext, landing: Landing, now: datetime
 ) -> tuple[list[DayOutcome], bulk_load.Counts]:
-    part, days = landing.part, landing.days
+    conn, part, days = transaction.connection, landing.part, landing.days
     continuity = judge_continuity(part.accepted, bars.previous_closes(conn, min(days)), context.calendar)
     save_raw(conn, context, context.source.raw_daily(part.answer.drop("day")), now)
     rows = part.accepted.drop("raw_row").with_columns(
@@ -134,6 +152,8 @@ def _land(
         digest = states[outcome.day].digest
         entry = entry_of(context, _DATASET, outcome, started_at=landing.started_at, now=now, digest=digest)
         ledger.write_entry(conn, entry)
+    lacking = {day: state.missing for day, state in states.items()}
+    transaction.landed(outcomes, lacking, rows=counts.inserted + counts.updated)
     return outcomes, counts
 
 
