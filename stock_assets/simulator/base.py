@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,6 +21,27 @@ FACTOR_FIELDS: Final = ("code", "dividOperateDate", "foreAdjustFactor", "backAdj
 TRADE_DATE_FIELDS: Final = ("calendar_date", "is_trading_day")
 ALL_STOCK_FIELDS: Final = ("code", "tradeStatus", "code_name")
 STOCK_BASIC_FIELDS: Final = ("code", "code_name", "ipoDate", "outDate", "type", "status")
+_REPORT: Final = ("code", "pubDate", "statDate")
+QUARTERLY_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "query_profit_data": (
+        *_REPORT, "roeAvg", "npMargin", "gpMargin", "netProfit", "epsTTM", "MBRevenue", "totalShare", "liqaShare",
+    ),
+    "query_operation_data": (
+        *_REPORT, "NRTurnRatio", "NRTurnDays", "INVTurnRatio", "INVTurnDays", "CATurnRatio", "AssetTurnRatio",
+    ),
+    "query_growth_data": (*_REPORT, "YOYEquity", "YOYAsset", "YOYNI", "YOYEPSBasic", "YOYPNI"),
+    "query_dupont_data": (
+        *_REPORT, "dupontROE", "dupontAssetStoEquity", "dupontAssetTurn", "dupontPnitoni", "dupontNitogr",
+        "dupontTaxBurden", "dupontIntburden", "dupontEbittogr",
+    ),
+    "query_balance_data": (
+        *_REPORT, "currentRatio", "quickRatio", "cashRatio", "YOYLiability", "liabilityToAsset", "assetToEquity",
+    ),
+    "query_cash_flow_data": (
+        *_REPORT, "CAToAsset", "NCAToAsset", "tangibleAssetToAsset", "ebitToInterest", "CFOToOR", "CFOToNP", "CFOToGr",
+    ),
+}  # fmt: skip
+"""The six quarterly tables of finance figures, by the name of the request."""
 
 
 class Market(Protocol):
@@ -60,4 +81,8 @@ class Market(Protocol):
 
     def daily_adjust_factors(self, day: date, as_of: date) -> Rows:
         """Return the `FACTOR_FIELDS` rows of all codes whose ex-date is `day`, ordered by code."""
+        ...
+
+    def quarterly(self, table: str, code: str, period: date, as_of: date) -> Rows:
+        """Return the `QUARTERLY_FIELDS[table]` row of a code's report for the quarter that ends on `period`, if published."""
         ...

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
+from stock_assets.simulator.baostock_finance import QuarterlyTables
 from stock_assets.simulator.listing import FRIDAY, make_listing
 from stock_assets.simulator.paths import Paths
 from stock_assets.simulator.randomness import Randomness
@@ -55,6 +56,7 @@ class SimulatedMarket:
         self._paths = Paths(self._random, self._listing, self._sessions)
         self._empty_from = bisect_left(self._sessions, _EMPTY_SUSPENSIONS)
         owner = self._listing.owner
+        self._quarterly = QuarterlyTables(seed)
         self._float_shares = np.floor(10.0 ** (7.7 + 1.8 * self._random.uniform(_SHARES, owner)))
         # Threads may ask at the same time: both then compute the same rows.
         self._remembered = lru_cache(_REMEMBERED_LIVES)(self._bars_of_row)
@@ -147,6 +149,17 @@ class SimulatedMarket:
         rows = rows[self._paths.is_ex_date(rows, np.full(rows.size, at))]
         last, name = bisect_right(self._sessions, as_of) - 1, day.isoformat()
         return [found for found in self._factor_rows(rows.tolist(), last) if found[1] == name]
+
+    def quarterly(self, table: str, code: str, period: date, as_of: date) -> Rows:
+        """Return the report's row; its figures are those of Tushare's made-up reports of the same seed."""
+        row = self._row_of.get(code)
+        if row is None or self._listing.is_index[row]:
+            return []
+        last, until = bisect_right(self._sessions, as_of) - 1, int(self._listing.bars_until[row])
+        if max(self._listing.listed[row], self._listing.bars_from[row]) > last:
+            return []
+        left = self._sessions[until] if until <= last else None
+        return self._quarterly.rows(table, code, self._listing.listed_on[row], left, period, as_of)
 
     def _session(self, day: date) -> int | None:
         at = bisect_left(self._sessions, day)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import MAXYEAR, MINYEAR, date
 from typing import TYPE_CHECKING, Final, cast
 
 from stock_assets.simulator.base import (
     ALL_STOCK_FIELDS,
     BAR_FIELDS,
     FACTOR_FIELDS,
+    QUARTERLY_FIELDS,
     STOCK_BASIC_FIELDS,
     TRADE_DATE_FIELDS,
 )
@@ -24,6 +25,7 @@ NOT_LOGGED_IN: Final = ("10001001", "用户未登录")
 TOO_MANY_SESSIONS: Final = ("10001005", "账号登陆数达到上限")
 BANNED: Final = ("10001011", "黑名单用户，请与管理员联系")
 WRONG_PARAMETER_COUNT: Final = ("10004006", "请求参数个数不正确")
+WRONG_PARAMETER: Final = ("10004006", "参数错误")
 WRONG_START: Final = ("10004007", "起始日期格式不正确")
 WRONG_END: Final = ("10004008", "截止日期格式不正确")
 START_AFTER_END: Final = ("10004009", "起始日期大于终止日期")
@@ -49,6 +51,7 @@ ERROR_TEXTS: Final[dict[str, str]] = dict(
 )
 
 _NO_ROWS: Final[Rows] = ()
+_QUARTER_ENDS: Final = {"1": "03-31", "2": "06-30", "3": "09-30", "4": "12-31"}
 
 LOGIN_TYPE: Final = "00"
 LOGOUT_TYPE: Final = "02"
@@ -164,6 +167,17 @@ def _daily_adjust_factors(market: Market, known: Knowledge, parameters: list[str
     return rows, ",".join(FACTOR_FIELDS)
 
 
+def _quarterly(table: str) -> Callable[[Market, Knowledge, list[str]], tuple[Rows, str]]:
+    def read(market: Market, known: Knowledge, parameters: list[str]) -> tuple[Rows, str]:
+        code, year, quarter = parameters
+        if not year.isdigit() or not MINYEAR <= int(year) <= MAXYEAR or quarter not in _QUARTER_ENDS:
+            raise RefusedError(WRONG_PARAMETER)
+        period = date.fromisoformat(f"{int(year):04d}-{_QUARTER_ENDS[quarter]}")
+        return market.quarterly(table, code, period, known.bars_until), ",".join(QUARTERLY_FIELDS[table])
+
+    return read
+
+
 def _k_data(market: Market, known: Knowledge, parameters: list[str]) -> tuple[Rows, str]:
     code, fields, start_text, end_text, frequency, adjust = parameters
     start, end = _span(start_text, end_text)
@@ -205,6 +219,12 @@ METHODS: Final = {
         Method("query_daily_history_k_AStock", "98", "99", 1, read=_daily_bars, pages=False),
         Method("query_daily_history_k_ETF", "9A", "9B", 1, read=_daily_etf_bars, pages=False),
         Method("query_daily_adjust_factor", "9C", "9D", 1, read=_daily_adjust_factors, pages=False),
+        Method("query_profit_data", "17", "18", 5, read=_quarterly("query_profit_data")),
+        Method("query_operation_data", "19", "20", 5, read=_quarterly("query_operation_data")),
+        Method("query_growth_data", "21", "22", 5, read=_quarterly("query_growth_data")),
+        Method("query_dupont_data", "23", "24", 5, read=_quarterly("query_dupont_data")),
+        Method("query_balance_data", "25", "26", 5, read=_quarterly("query_balance_data")),
+        Method("query_cash_flow_data", "27", "28", 5, read=_quarterly("query_cash_flow_data")),
         K_DATA,
     )
 }

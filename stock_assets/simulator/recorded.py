@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from stock_assets.simulator.base import BAR_FIELDS, FACTOR_FIELDS, STOCK_BASIC_FIELDS
+from stock_assets.simulator.base import BAR_FIELDS, FACTOR_FIELDS, QUARTERLY_FIELDS, STOCK_BASIC_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,8 @@ class RecordedMarket:
     `k_daily_adjustflag{1,2,3}_*` hold the bars: flag 3 is the market, the others answer k-data of that flag alone.
     Where two files hold the same bar, the file with more columns wins and the other fills what is empty.
     `query_stock_basic*` names the securities (the newest file wins); a code without a line there is listed from its
-    first bar with no name. Factors come from `query_adjust_factor*`, else from `DERIVED_back_adjust_factor*`. The
+    first bar with no name. Quarterly tables are `query_profit_data*` and its sisters, and where these lack a report, files of
+    these names in `fundamentals_*`. Factors come from `query_adjust_factor*`, else from `DERIVED_back_adjust_factor*`. The
     calendar comes from the folder, else from the folder `calendar` two levels up, else from `sessions`.
 
     Raises `FileNotFoundError` when there are no bars or no calendar.
@@ -42,6 +43,7 @@ class RecordedMarket:
         if not self._lives["3"]:
             msg = f"no k_daily_adjustflag3 files in {directory}"
             raise FileNotFoundError(msg)
+        self._reports: dict[str, dict[tuple[str, str], Row]] = {}
         self._by_day: dict[str, list[str]] = {}
         for code in sorted(self._lives["3"]):
             for line in self._lives["3"][code]:
@@ -100,6 +102,22 @@ class RecordedMarket:
         """Return the recorded factors whose ex-date is `day`, ordered by code."""
         name = day.isoformat() if day <= as_of else ""
         return [row for code in sorted(self._factors) for row in self._factors[code] if row[1] == name]
+
+    def quarterly(self, table: str, code: str, period: date, as_of: date) -> Rows:
+        """Return the recorded row of the report, once it was published."""
+        with self._lock:
+            if table not in self._reports:
+                self._reports[table] = self._read_reports(table)
+            row = self._reports[table].get((code, period.isoformat()))
+        return [] if row is None or row[1] > as_of.isoformat() else [row]
+
+    def _read_reports(self, table: str) -> dict[tuple[str, str], Row]:
+        reports: dict[tuple[str, str], Row] = {}
+        for pattern in (f"fundamentals_*/{table}*.csv*", f"{table}*.csv*"):
+            for path in sorted(self._directory.glob(pattern)):
+                for row in _records(path):
+                    reports[row["code"], row["statDate"]] = [row[field] for field in QUARTERLY_FIELDS[table]]
+        return reports
 
     def _read_lives(self, adjust: str) -> dict[str, list[str]]:
         """Return the bars of each code as text lines in date order; lines take a fifth of the memory of split rows."""

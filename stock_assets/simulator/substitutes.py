@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
+from stock_assets.simulator.base import QUARTERLY_FIELDS
 from stock_assets.simulator.methods import METHODS
 
 if TYPE_CHECKING:
     from stock_assets.simulator.base import Market
     from stock_assets.simulator.methods import Knowledge, Method
 
-_CODE_AT: Final = {"query_history_k_data_plus": 4, "query_adjust_factor": 4}
+_CODE_AT: Final = {"query_history_k_data_plus": 4, "query_adjust_factor": 4, **dict.fromkeys(QUARTERLY_FIELDS, 4)}
 _DAY_AT: Final = {
     "query_all_stock": 4,
     "query_daily_history_k_AStock": 2,

@@ -1,5 +1,7 @@
 """The figures of made-up finance reports: all 164 numbers of fina_indicator from a few flows and stocks of money.
 
+Seven more are for BaoStock's tables alone.
+
 Every number follows from the same made-up accounts, so that they fit together: shares of assets add up, margins are
 profits over revenue, growth compares with the year before. Ratios are in percent where the source's are, money in yuan.
 """
@@ -161,6 +163,8 @@ class Figures:
                 **_single_quarter(single, now, shares),
                 **_growth(year, year_before, now, year_ago, begin),
                 **_quarterly_growth(single, singles[4], singles[1]),
+                **_beyond(year, year_before, now, year_ago, shares),
+                "eps_ttm": sum(one.owners for one in singles[:4]) / shares,
             }
         is_bank = self._random.uniform(_BANK, owner) < _BANK_SHARE
         is_short = quarter % 2 == 0
@@ -462,6 +466,17 @@ def _growth(year: _Flows, before: _Flows, now: _Stocks, ago: _Stocks, begin: _St
         "tr_yoy": _change(year.total_revenue, before.total_revenue),
         "or_yoy": _change(year.revenue, before.revenue),
         "equity_yoy": _change(now.equity, ago.equity),
+    }
+
+
+def _beyond(year: _Flows, before: _Flows, now: _Stocks, ago: _Stocks, shares: Floats) -> dict[str, Floats]:
+    return {
+        "net_profit": year.net,
+        "revenue": year.revenue,
+        "shares": shares,
+        "net_on_year": _change(year.net, before.net),
+        "assets_on_year": _change(now.assets, ago.assets),
+        "debt_on_year": _change(now.debt, ago.debt),
     }
 
 

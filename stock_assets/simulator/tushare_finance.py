@@ -77,6 +77,17 @@ class SimulatedFinance:
         versions.sort(key=lambda v: (-quarters[v.place], names[v.place], -v.ann_date.toordinal(), v.flag))
         return self._rows(service, versions, (owners, quarters, firsts, names), known)
 
+    def standing(self, company: Company, period: date, known: date) -> tuple[date, dict[str, float]] | None:
+        """Return a report's first announcement and its newest figures, NaN where it has none; None before it was out."""
+        owners, quarters, firsts, _ = self._calendar([company], {"period": compact(period)}, known)
+        versions = [version for version in self._versions(owners, quarters, firsts) if version.ann_date <= known]
+        if not versions:
+            return None
+        # Of two rows of one day the later one is the corrected.
+        newest = max(reversed(versions), key=lambda version: version.ann_date)
+        values = self._figures.of(owners, quarters, np.array([newest.edition], dtype=np.int64))
+        return date.fromordinal(int(firsts[0])), {name: float(column[0]) for name, column in values.items()}
+
     def disclosures(self, companies: Sequence[Company], params: Mapping[str, str], known: date) -> Iterator[Row]:
         """Yield who plans to publish when, and who has; a plan is known from the end of its period on."""
         if period := params.get("end_date"):

@@ -1,14 +1,9 @@
 import contextlib
-import importlib
 import socket
-import sys
 import threading
 import time
-import warnings
-from collections.abc import Iterator
 from datetime import date
 from types import ModuleType
-from typing import Protocol
 
 import pytest
 
@@ -16,6 +11,7 @@ from stock_assets.simulator.baostock_server import BaoStockServer
 from stock_assets.simulator.base import BAR_FIELDS, FACTOR_FIELDS
 from stock_assets.simulator.market import SimulatedMarket
 from stock_assets.simulator.wire import decode_response, decode_rows
+from stock_assets_tests.simulator.official_client import rows_of
 from stock_assets_tests.simulator.raw_client import RawClient
 
 DAY, LAST = date(2024, 1, 2), date(2024, 12, 20)
@@ -23,53 +19,6 @@ FOREVER = date(2030, 1, 1)
 
 # The official client leaves sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@pytest.fixture(scope="module")
-def private_baostock() -> dict[str, ModuleType]:
-    """A copy of the official client that nobody else's `import baostock` sees, without its printing."""
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "baostock"}
-    for name in before:
-        del sys.modules[name]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            importlib.import_module("baostock")
-        private = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "baostock"}
-    finally:
-        sys.modules.update(before)
-    for module in private.values():
-        module.__dict__["print"] = lambda *_args, **_options: None  # pyright: ignore[reportUnknownLambdaType]
-    return private
-
-
-@pytest.fixture
-def client(private_baostock: dict[str, ModuleType], server: BaoStockServer) -> Iterator[ModuleType]:
-    address = private_baostock["baostock.common.contants"]
-    address.__dict__.update(BAOSTOCK_SERVER_IP=server.host, BAOSTOCK_SERVER_PORT=server.port)
-    official = private_baostock["baostock"]
-    assert official.login().error_code == "0"
-    yield official
-    official.logout()
-
-
-class Result(Protocol):
-    """What the official client returns."""
-
-    error_code: str
-    error_msg: str
-
-    def next(self) -> bool: ...
-
-    def get_row_data(self) -> list[str]: ...
-
-
-def rows_of(result: Result) -> list[list[str]]:
-    rows: list[list[str]] = []
-    while result.error_code == "0" and result.next():
-        rows.append(result.get_row_data())
-    assert result.error_code == "0", result.error_msg
-    return rows
 
 
 def test_the_official_client_reads_a_whole_market_day(client: ModuleType, market: SimulatedMarket) -> None:
