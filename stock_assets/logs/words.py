@@ -13,6 +13,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "factors.land": ("[复权因子] 入库", "[adjust factors] land"),
     "history.run": ("[历史同步] 合计", "[history sync] total"),
     "history.batch": ("[历史同步] 批次", "[history sync] batch"),
+    "alert.failed": ("[通知] 未能送达", "[alert] could not be delivered"),
     "fetch": ("[数据源] 取数", "[source] fetch"),
     "source.waiting": (
         "[数据源] 其他任务正在使用连接，等待中",
