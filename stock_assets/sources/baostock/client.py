@@ -1,38 +1,25 @@
 """BaoStock as a market source: calls in, verdicts out.
 
-Sessions, frames and rows are checked in the modules beside; here they become one of the five answers, with retries where
-they help. What the rows mean is in `translate`.
+How a call becomes one of the five answers is in `calls`, what the rows mean in `translate`.
 """
 
 import time
-from collections.abc import Callable, Collection, Generator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Collection
+from datetime import UTC, date, datetime
 from typing import Final
 
 import polars as pl
-import structlog
 
-from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Refused, Rows, Truncated, verdict
+from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Refused
 from stock_assets.domain.contract import Table
-from stock_assets.domain.errors import (
-    AccessDenied,
-    AnswerBroken,
-    Banned,
-    NotReady,
-    Permanent,
-    RequestRefused,
-    SessionExpired,
-    SourceError,
-    StockAssetsError,
-)
+from stock_assets.domain.errors import AnswerBroken, NotReady, RequestRefused
 from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, day_text
 from stock_assets.sources.baostock import translate
+from stock_assets.sources.baostock.calls import BaoStockCalls, SessionOfACall
 from stock_assets.sources.baostock.frames import SOURCE
 from stock_assets.sources.baostock.guard import Deadlines
 from stock_assets.sources.baostock.pool import BaoStockPool
-from stock_assets.sources.baostock.session import BaoStockSession, Reply
+from stock_assets.sources.baostock.session import BaoStockSession
 from stock_assets.sources.baostock.verify import (
     ALL_STOCK_FIELDS,
     DAILY_FIELDS,
@@ -44,16 +31,10 @@ from stock_assets.sources.baostock.verify import (
     all_equal,
     all_within,
     no_day_missing,
-    verified,
 )
 from stock_assets.sources.base import NoLedger, RequestLedger, SessionSlots, Sleep, Translated
-from stock_assets.sources.meter import metering, timing_wait
-from stock_assets.sources.retry import RetryPolicy, logged_in_again
+from stock_assets.sources.retry import RetryPolicy
 
-_log = structlog.get_logger(__name__)
-
-# BaoStock's published rule: the n-th ban of a year lasts n times six hours.
-_BAN_STEP: Final = timedelta(hours=6)
 _RAW_PRICES: Final = "3"
 # The page size of the client before 0.9.2, which the server still has to serve: every security in one request.
 _WHOLE_LIST: Final = 10_000
@@ -119,14 +100,16 @@ class BaoStockClient:
         """Connect nothing yet; `name` is what the rows' `source` says, where the far end is not BaoStock itself."""
         self._name = name
         self._pool = pool
-        self._ledger = ledger or NoLedger()
-        self._slots = slots
-        self._timeout_seconds = timeout_seconds
-        self._retry = retry or RetryPolicy(attempts=attempts, sleep=sleep)
-        self._now = now
-        self._connect = connector(
-            host=host, port=port, ledger=self._ledger, timeout_seconds=timeout_seconds, api_key=api_key, clock=clock
+        connect = connector(
+            host=host, port=port, ledger=ledger, timeout_seconds=timeout_seconds, api_key=api_key, clock=clock
         )
+        # Without a pool every call holds a session of its own.
+        self._fetch = BaoStockCalls(
+            pool.session if pool is not None else SessionOfACall(connect, slots, timeout_seconds),
+            retry=retry or RetryPolicy(attempts=attempts, sleep=sleep),
+            ledger=ledger,
+            now=now,
+        ).fetch
 
     @property
     def name(self) -> str:
@@ -261,87 +244,6 @@ class BaoStockClient:
         """End every session."""
         if self._pool is not None:
             self._pool.close()
-
-    def _fetch(self, expected: Expectation, arguments: dict[str, str], *, if_empty: Answer, **facts: object) -> Answer:
-        with metering() as meter:
-            answer = self._answer(expected, arguments, if_empty)
-        _log.debug(
-            "fetch",
-            source=SOURCE,
-            api=expected.api,
-            verdict=verdict(answer),
-            rows=answer.frame.height if isinstance(answer, Rows | Truncated) else 0,
-            requests=meter.requests,
-            wait_seconds=round(meter.wait_seconds, 3),
-            api_seconds=round(meter.api_seconds, 3),
-            **{name: str(value) for name, value in facts.items()},
-        )
-        return replace(answer, cost=meter.cost())
-
-    def _answer(self, expected: Expectation, arguments: dict[str, str], if_empty: Answer) -> Answer:
-        """Return the verdict on one call, made as often as the policy and the errors allow."""
-        is_first = True
-        partial: pl.DataFrame | None = None
-
-        def attempt() -> pl.DataFrame:
-            nonlocal is_first, partial
-            # A session that has just failed, or whose answer was not to be trusted, is not asked again.
-            is_fresh, is_first = not is_first, False
-            reply, frame = self._ask(expected, arguments, is_fresh=is_fresh)
-            if reply.lost is not None:
-                partial = frame
-                raise reply.lost
-            return frame
-
-        try:
-            frame = self._retry.call(lambda: logged_in_again(attempt))
-        except StockAssetsError as error:
-            if isinstance(error, SourceError) and isinstance(error, Permanent):
-                return Refused(self._noted(error, expected.api))
-            if partial is not None:
-                return Truncated(partial, str(error))
-            return Broken(error)
-        return Rows(frame) if frame.height else if_empty
-
-    def _ask(self, expected: Expectation, arguments: dict[str, str], *, is_fresh: bool) -> tuple[Reply, pl.DataFrame]:
-        with self._session(is_fresh=is_fresh) as session:
-            try:
-                reply = session.call(expected.api, expected.page_rows, **arguments)
-                if isinstance(reply.lost, SessionExpired):
-                    raise reply.lost
-                # Inside the block: a session that answered with foreign rows must not be lent again.
-                return reply, verified(reply, expected)
-            except RequestRefused as error:
-                # The request is at fault and the session is not: it stays in the pool.
-                refusal = error
-        raise refusal
-
-    @contextmanager
-    def _session(self, *, is_fresh: bool) -> Generator[BaoStockSession]:
-        with ExitStack() as stack:
-            if self._pool is not None:
-                yield stack.enter_context(self._pool.session(is_fresh=is_fresh))
-                return
-            if self._slots is not None:
-                with timing_wait():
-                    stack.enter_context(self._slots.take(SOURCE, timeout_seconds=self._timeout_seconds))
-            session = self._connect()
-            stack.callback(session.close)
-            yield session
-
-    def _noted(self, error: SourceError, api: str) -> SourceError:
-        """Return the error for the caller, once the ledger knows of what the source refused."""
-        if isinstance(error, Banned) and error.facts.get("until") is None:
-            self._ledger.record_refusal(SOURCE, api)
-            # Recorded before it is counted: two processes that meet the same ban then both count it as one.
-            now = self._now()
-            self._ledger.record_ban(SOURCE, now + _BAN_STEP)
-            until = now + _BAN_STEP * self._ledger.bans_this_year(SOURCE)
-            self._ledger.record_ban(SOURCE, until)
-            return Banned(**{**error.facts, "until": until})
-        if isinstance(error, AccessDenied | RequestRefused):
-            self._ledger.record_refusal(SOURCE, api)
-        return error
 
 
 def _not_covered(ts_code: str, api: str) -> Refused | None:
