@@ -40,6 +40,7 @@ _STATUSES: Final = {"complete": "完整", "empty": "空", "partial": "部分", "
 _ZH_HEAD: Final = f"""# 失败一览
 
 本页由 `{COMMAND}` 生成，请勿手改；测试 `stock_assets_tests/faults/test_failure_table.py` 将它与程序的实际行为逐格比对。
+本页是 BaoStock 的；Tushare 的见 [Tushare 失败一览](failures-tushare.md)。
 
 模拟数据源能制造的每种故障，都在流水线的每个调用上发生并持续，走真实的线路协议、客户端、连接池与数据库
 （时限不到半秒，每次调用两次尝试）。每一格都验证：不会把不完整的交易日记为完整，不会写入错误的行，不会卡住，
@@ -51,6 +52,7 @@ _ZH_HEAD: Final = f"""# 失败一览
 _EN_HEAD: Final = f"""# Failures
 
 Written by `{COMMAND}`; `stock_assets_tests/faults/test_failure_table.py` compares every cell with what the program does.
+This page is BaoStock's; Tushare's is [failures of Tushare](failures-tushare.md).
 
 Every fault that the simulated source can make happens, and goes on happening, to every call of the pipeline, through
 the real wire protocol, client, pool and database (deadline below half a second, two attempts a call). In every cell:
@@ -92,8 +94,8 @@ def _half(lines: Sequence[Line], language: Language) -> list[str]:
             meaning = _FAULTS[line.fault][language == "en"]
             seen = (line.zh if language == "zh" else line.en) or well
             text.append(
-                f"| `{line.fault}` {meaning} | {_verdict(line.verdict, language)} "
-                f"| {_status(line.status, language)} | {seen.replace('|', '&#124;')} |"
+                f"| `{line.fault}` {meaning} | {verdict_words(line.verdict, language)} "
+                f"| {status_words(line.status, language)} | {seen.replace('|', '&#124;')} |"
             )
         text.append("")
     return text
@@ -108,17 +110,19 @@ def _overview(lines: Sequence[Line], language: Language) -> str:
         "|" + "---|" * (len(calls) + 1),
     ]
     for fault in _FAULTS:
-        told = [_verdict(cells[fault, call], language) if (fault, call) in cells else "—" for call in calls]
+        told = [verdict_words(cells[fault, call], language) if (fault, call) in cells else "—" for call in calls]
         rows.append("| " + " | ".join([f"`{fault}`", *told]) + " |")
     return "\n".join(rows) + "\n"
 
 
-def _verdict(text: str, language: Language) -> str:
+def verdict_words(text: str, language: Language) -> str:
+    """Return verdicts, joined by slashes, in a language."""
     if language == "en":
         return text
     parts = [part.partition(" (") for part in text.split(" / ")]
     return " / ".join(_VERDICTS[name] + (f"（{kind[:-1]}）" if kind else "") for name, _, kind in parts)
 
 
-def _status(text: str, language: Language) -> str:
+def status_words(text: str, language: Language) -> str:
+    """Return the ledger's states, joined by slashes, in a language."""
     return text if language == "en" else " / ".join(_STATUSES[status] for status in text.split(" / "))

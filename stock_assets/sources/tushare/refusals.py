@@ -33,7 +33,8 @@ _PARAMETERS: Final = re.compile(r"必填参数|接口名|列表个数")
 
 def error_for(code: str, text: str, *, api: str) -> SourceError:
     """Return the error that an answer with this `code` and `text` is; the code stays in its facts."""
-    reason = f"{code} {text}".strip()
+    # The full stop is the sentence's in which the reason stands.
+    reason = f"{code} {text}".strip().rstrip("。")
     facts = {"source": SOURCE, "api": api, "code": code, "reason": reason}
     if _RATE.search(text):
         period = "day" if _DAY.search(text) else "hour" if _HOUR.search(text) else "minute"

@@ -16,6 +16,8 @@ from stock_assets.sources.tushare.transport import SOURCE, HttpAnswer
 _OK: Final = 200
 _SUCCESS: Final = "0"
 _SHOWN: Final = 80
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
+_MOST_REPLACED: Final = 0.1
 
 Cell = str | None
 
@@ -43,11 +45,13 @@ def read(answer: HttpAnswer, *, api: str, hide: Callable[[str], str] = str) -> R
 
     if answer.status != _OK:
         raise SourceUnavailable(source=SOURCE, api=api, reason=f"HTTP {answer.status}", status=answer.status)
+    if not answer.body.strip():
+        raise broken("an answer without a body")
     try:
         # A number that is no JSON, such as NaN, arrives as text too: no column of numbers can read it.
         said = _members(json.loads(answer.body, parse_float=str, parse_int=str, parse_constant=str))
     except (ValueError, RecursionError):
-        raise broken(f"no JSON but “{hide(_beginning(answer))}”") from None
+        raise broken(f"no JSON but {hide(_beginning(answer))}") from None
     code = said.get("code")
     if not isinstance(code, str):
         raise broken("an answer without a code")
@@ -86,5 +90,8 @@ def _members(value: object) -> dict[str, object]:
 
 
 def _beginning(answer: HttpAnswer) -> str:
+    """Return the first words of a text, or that it is none: what is no text must not reach a terminal."""
     text = answer.body[: 4 * _SHOWN].decode("utf-8", errors="replace")
-    return " ".join(text.split())[:_SHOWN]
+    shown = " ".join(text.split())[:_SHOWN]
+    is_text = shown.isprintable() and shown.count(_REPLACED) < _SHOWN * _MOST_REPLACED
+    return f"“{shown}”" if is_text else f"{len(answer.body)} bytes that are no text"

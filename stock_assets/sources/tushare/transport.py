@@ -4,6 +4,7 @@ The library reads and writes with a timeout for each piece; here every piece get
 What an answer means does not belong here.
 """
 
+import re
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ from stock_assets.sources.meter import count_request, timing_api
 
 SOURCE: Final = "tushare"
 _MOST_BYTES: Final = 512 * 1024 * 1024
+_NUMBERS: Final = re.compile(r"^\[Errno -?\d+\] | \(_ssl\.c:\d+\)$")
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _HEADERS: Final = (
     ("Content-Type", "application/json"),
@@ -212,7 +214,8 @@ def _body(pieces: Iterable[bytes], encoding: str) -> bytes:
 
 
 def _words(error: Exception, host: str, *, is_over: bool) -> str:
-    said = str(error) or type(error).__name__
+    # "[Errno 111]" and "(_ssl.c:1006)" tell a reader nothing.
+    said = _NUMBERS.sub("", str(error)) or type(error).__name__
     if is_over:
         return f"{host} took too long for a whole call"
     match error:

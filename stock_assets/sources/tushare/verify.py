@@ -21,7 +21,7 @@ def verified(reply: Reply, question: Question) -> pl.DataFrame:
     """
     interface = question.interface
     if len(reply.fields) != len(interface.fields) or set(reply.fields) != set(interface.fields):
-        raise _broken(interface, f"the columns are {', '.join(reply.fields)}")
+        raise _broken(interface, f"the columns are {', '.join(reply.fields) or 'none'}")
     columns = zip(*reply.rows, strict=True) if reply.rows else ((),) * len(reply.fields)
     frame = pl.DataFrame(
         [

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from stock_assets.domain.answers import Answer
 from stock_assets.simulator.market import SimulatedMarket, weekdays
 from stock_assets.simulator.tushare_delivery import HttpReply
 from stock_assets.simulator.tushare_market import SimulatedTushare, beijing_market
@@ -21,6 +22,26 @@ DAY = date(2024, 6, 14)
 FIRST, LAST = date(2021, 1, 4), date(2024, 6, 28)
 SEED = 7
 SHORT = Deadlines(connect_seconds=2.0, idle_seconds=2.0, total_seconds=5.0)
+CODE = "600000.SH"
+YEAR_END = date(2023, 12, 31)
+
+CALLS: dict[str, Callable[[TushareClient], Answer]] = {
+    "stock_basic": lambda client: client.stock_basic(),
+    "trade_cal": lambda client: client.trade_cal(FIRST, LAST),
+    "daily": lambda client: client.daily_of_day(DAY),
+    "daily of a code": lambda client: client.daily_of_code(CODE, FIRST, LAST),
+    "adj_factor": lambda client: client.adj_factor_of_day(DAY),
+    "adj_factor of a code": lambda client: client.adj_factor_of_code(CODE, FIRST, LAST),
+    "daily_basic": lambda client: client.daily_basic_of_day(DAY),
+    "daily_basic of a code": lambda client: client.daily_basic_of_code(CODE, FIRST, LAST),
+    "suspend_d": lambda client: client.suspend_d(FIRST, LAST),
+    "fina_indicator": lambda client: client.fina_indicator(CODE, FIRST, LAST),
+    "fina_indicator of codes": lambda client: client.fina_indicator(["000001.SZ", CODE], FIRST, LAST),
+    "fina_indicator_vip": lambda client: client.fina_indicator_vip_of_period(YEAR_END),
+    "fina_indicator_vip of a day": lambda client: client.fina_indicator_vip_of_day(date(2024, 4, 25)),
+    "disclosure_date": lambda client: client.disclosure_date(YEAR_END),
+    "disclosure_date of a day": lambda client: client.disclosure_date_of_day(date(2024, 4, 25)),
+}
 
 
 class Scripted(TushareServer):

@@ -23,30 +23,10 @@ from stock_assets.sources.tushare.client import TushareClient
 from stock_assets.sources.tushare.interfaces import DAILY, INTERFACES
 from stock_assets.sources.tushare.limits import NoLimiter
 from stock_assets.sources.tushare.questions import windows
-from stock_assets_tests.sources.tushare.conftest import DAY, FIRST, LAST, Scripted, said, success
+from stock_assets_tests.sources.tushare.conftest import CALLS, CODE, DAY, FIRST, LAST, YEAR_END, Scripted, said, success
 
 Of = Callable[..., TushareClient]
 Start = Callable[..., Scripted]
-CODE = "600000.SH"
-YEAR_END = date(2023, 12, 31)
-
-CALLS: dict[str, Callable[[TushareClient], Answer]] = {
-    "stock_basic": lambda client: client.stock_basic(),
-    "trade_cal": lambda client: client.trade_cal(FIRST, LAST),
-    "daily": lambda client: client.daily_of_day(DAY),
-    "daily of a code": lambda client: client.daily_of_code(CODE, FIRST, LAST),
-    "adj_factor": lambda client: client.adj_factor_of_day(DAY),
-    "adj_factor of a code": lambda client: client.adj_factor_of_code(CODE, FIRST, LAST),
-    "daily_basic": lambda client: client.daily_basic_of_day(DAY),
-    "daily_basic of a code": lambda client: client.daily_basic_of_code(CODE, FIRST, LAST),
-    "suspend_d": lambda client: client.suspend_d(FIRST, LAST),
-    "fina_indicator": lambda client: client.fina_indicator(CODE, FIRST, LAST),
-    "fina_indicator of codes": lambda client: client.fina_indicator(["000001.SZ", CODE], FIRST, LAST),
-    "fina_indicator_vip": lambda client: client.fina_indicator_vip_of_period(YEAR_END),
-    "fina_indicator_vip of a day": lambda client: client.fina_indicator_vip_of_day(date(2024, 4, 25)),
-    "disclosure_date": lambda client: client.disclosure_date(YEAR_END),
-    "disclosure_date of a day": lambda client: client.disclosure_date_of_day(date(2024, 4, 25)),
-}
 
 
 class HeardLimiter(NoLimiter):

@@ -35,34 +35,35 @@ from stock_assets.sources.tushare.client import TushareClient
 from stock_assets.sources.tushare.interfaces import DAILY
 from stock_assets.sources.tushare.refusals import allowed_calls, error_for, kind_of
 from stock_assets.sources.tushare.transport import Deadlines, HttpAnswer
-from stock_assets_tests.sources.tushare.conftest import DAY, Scripted, said, success
+from stock_assets_tests.sources.tushare.bad_answers import BODIES, STATUSES, TEXTS
+from stock_assets_tests.sources.tushare.conftest import CALLS, DAY, Scripted, said, success
 
 Of = Callable[..., TushareClient]
 Start = Callable[..., Scripted]
-_DETAILS = "权限的具体详情访问：https://tushare.pro/document/1?doc_id=108。"
 
-# Texts as they were seen on the live service, with the code that came with them.
-TABLE: list[tuple[int, str, type[SourceError], RefusalKind | None, int, int | None]] = [
-    (40203, "抱歉，您访问接口(income)频率超限(500次/分钟)", RateLimited, "minute", 75, 500),
-    (40203, f"抱歉，您每分钟最多访问该接口200次，{_DETAILS}", RateLimited, "minute", 75, 200),
-    (40203, f"抱歉，您每小时最多访问该接口1次，{_DETAILS}", RateLimited, "hour", 75, 1),
-    (40203, f"抱歉，您每天最多访问该接口2次，{_DETAILS}", RateLimited, "day", 75, 2),
-    (40203, "抱歉，您访问接口(stock_basic)频率超限(1次/小时)", RateLimited, "hour", 75, 1),
-    (40203, "抱歉，您访问接口(stock_basic)频率超限(5次/天)", RateLimited, "day", 75, 5),
-    (40203, "抱歉，您访问接口(daily)频率超限", RateLimited, "minute", 75, None),
-    (40203, f"抱歉，您没有接口(fund_daily)访问权限，{_DETAILS}", PointsMissing, "permission", 77, None),
-    (2002, "权限不足", PointsMissing, "permission", 77, None),
-    (40203, "您的积分不够", PointsMissing, "permission", 77, None),
-    (40101, "您的token不对，请确认。", TokenRefused, None, 77, None),
-    (40101, "您上传Token为空", TokenRefused, None, 77, None),
-    (40203, "您的IP数量超限，最大数量为2个！", TooManyAddresses, None, 77, None),
-    (40203, "您的IP数量超限，最大数量为5个！", TooManyAddresses, None, 77, None),
-    (40101, "请指定正确的接口名", RequestRefused, None, 69, None),
-    (50101, "必填参数, ts_code", RequestRefused, None, 69, None),
-    (50101, "列表个数超过限制1000个", RequestRefused, None, 69, None),
-    (-2001, "系统内部错误", AnswerBroken, "other", 69, None),
-    (50000, "", AnswerBroken, "other", 69, None),
+# What each text becomes: error, what a limiter is told, exit code, calls allowed.
+BECOMES: list[tuple[type[SourceError], RefusalKind | None, int, int | None]] = [
+    (RateLimited, "minute", 75, 500),
+    (RateLimited, "minute", 75, 200),
+    (RateLimited, "minute", 75, None),
+    (RateLimited, "hour", 75, 1),
+    (RateLimited, "hour", 75, 1),
+    (RateLimited, "day", 75, 5),
+    (RateLimited, "day", 75, 2),
+    (PointsMissing, "permission", 77, None),
+    (PointsMissing, "permission", 77, None),
+    (PointsMissing, "permission", 77, None),
+    (TokenRefused, None, 77, None),
+    (TokenRefused, None, 77, None),
+    (TooManyAddresses, None, 77, None),
+    (TooManyAddresses, None, 77, None),
+    (RequestRefused, None, 69, None),
+    (RequestRefused, None, 69, None),
+    (RequestRefused, None, 69, None),
+    (AnswerBroken, "other", 69, None),
+    (AnswerBroken, "other", 69, None),
 ]
+TABLE = [(*text, *becomes) for text, becomes in zip(TEXTS, BECOMES, strict=True)]
 
 
 @pytest.mark.parametrize(("code", "text", "kind", "told", "exits", "allowed"), TABLE)
@@ -81,8 +82,10 @@ def test_a_refusal_becomes_its_error_and_never_no_rows(
     error = answer.error
     assert type(error) is kind
     assert error.facts["code"] == str(code)
-    assert text in str(error)
-    assert text in error.sentence("zh")
+    words = text.removesuffix("。")
+    assert words in str(error)
+    assert words in error.sentence("zh")
+    assert "。。" not in error.sentence("zh")
     assert (kind_of(error), exit_code(error), allowed_calls(error)) == (told, exits, allowed)
 
 
@@ -99,48 +102,20 @@ def test_whatever_stands_around_it_a_rate_refusal_is_no_matter_of_permission(
     assert isinstance(error_for("40203", before + text + after, api="daily"), RateLimited)
 
 
-BROKEN_BODIES = {
-    "nothing": b"",
-    "html": b"<html><body>502</body></html>",
-    "half": b'{"code": 0, "data": {"fields": ["a"], "items": [[1',
-    "a list": b"[]",
-    "a number": b"0",
-    "null": b"null",
-    "no code": b'{"data": {"fields": [], "items": []}, "msg": ""}',
-    "null code": b'{"code": null, "data": {"fields": [], "items": []}}',
-    "true for a code": b'{"code": false, "data": {"fields": [], "items": []}}',
-    "null data": b'{"code": 0, "data": null, "msg": ""}',
-    "no data": b'{"code": 0, "msg": ""}',
-    "data as a list": b'{"code": 0, "data": []}',
-    "null rows": b'{"code": 0, "data": {"fields": ["ts_code"], "items": null}}',
-    "no rows": b'{"code": 0, "data": {"fields": ["ts_code"]}}',
-    "null columns": b'{"code": 0, "data": {"fields": null, "items": []}}',
-    "no columns": b'{"code": 0, "data": {"fields": [], "items": []}}',
-    "numbered columns": b'{"code": 0, "data": {"fields": [1], "items": []}}',
-    "short row": b'{"code": 0, "data": {"fields": ["a", "b"], "items": [[1]]}}',
-    "long row": b'{"code": 0, "data": {"fields": ["a"], "items": [[1, 2]]}}',
-    "null row": b'{"code": 0, "data": {"fields": ["a"], "items": [null]}}',
-    "row as an object": b'{"code": 0, "data": {"fields": ["a"], "items": [{"a": 1}]}}',
-    "value as a list": b'{"code": 0, "data": {"fields": ["a"], "items": [[[1]]]}}',
-    "value as a truth": b'{"code": 0, "data": {"fields": ["a"], "items": [[true]]}}',
-    "not utf-8": b'{"code": 0, "data": {"fields": ["a"], "items": [["\xff"]]}}',
-    "very deep": b"[" * 100_000,
-}
-
-
-@pytest.mark.parametrize("name", BROKEN_BODIES)
+@pytest.mark.parametrize("name", BODIES)
 def test_a_malformed_body_is_broken_and_never_no_rows(client_of: Of, scripted: Start, name: str) -> None:
-    answer = client_of(scripted(HttpReply(BROKEN_BODIES[name]))).suspend_d_of_day(DAY)
+    body = BODIES[name][1]
+    answer = client_of(scripted(HttpReply(body))).suspend_d_of_day(DAY)
     assert isinstance(answer, Broken)
     assert type(answer.error) is AnswerBroken
     assert exit_code(answer.error) == 69
     # Well-formed as far as it goes: the columns are not those that were asked for.
-    if name not in {"no columns", "numbered columns"}:
+    if name not in {"no columns", "numbered columns", "other columns"}:
         with pytest.raises(AnswerBroken):
-            replies.read(HttpAnswer(200, "", BROKEN_BODIES[name]), api="suspend_d")
+            replies.read(HttpAnswer(200, "", body), api="suspend_d")
 
 
-@pytest.mark.parametrize("status", [204, 302, 400, 401, 403, 404, 413, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [204, *STATUSES])
 def test_an_http_error_is_unavailable_even_with_a_body_that_reads_well(
     client_of: Of, scripted: Start, status: int
 ) -> None:
@@ -150,6 +125,19 @@ def test_an_http_error_is_unavailable_even_with_a_body_that_reads_well(
     assert type(answer.error) is SourceUnavailable
     assert answer.error.facts["status"] == status
     assert exit_code(answer.error) == 69
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_is_asked_no_bad_answer_closes_a_gap(client_of: Of, scripted: Start, call: str) -> None:
+    bad = [said(*text) for text in TEXTS] + [HttpReply(b"{}", status) for status in STATUSES]
+    bad += [HttpReply(body) for _, body in BODIES.values()]
+    server = scripted(*bad)
+    client = client_of(server)
+    for number, _ in enumerate(bad, 1):
+        answer = CALLS[call](client)
+        assert isinstance(answer, Refused | Broken), number
+        assert exit_code(answer.error) in {69, 75, 77}
+        assert server.requests.total() == number
 
 
 FAULTS: dict[str, type[StockAssetsError]] = {
@@ -191,6 +179,7 @@ def test_a_fault_of_the_server_becomes_its_error(client_of: Of, server: TushareS
     assert type(answer.error) is FAULTS[fault]
     assert isinstance(answer, Broken) == isinstance(answer.error, Transient)
     assert not closes_gap(answer)
+    assert str(answer.error).isprintable()
     assert sum(server.faults_done.values()) == 1
 
 
