@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from stock_assets.sources.tushare.client import TushareClient
 
 DAGSTER_DATABASE = "stock_assets_dagster"
-_BAOSTOCK, _TUSHARE, _SIMULATED = "baostock", "tushare", "simulated"
+_AUTO, _BAOSTOCK, _TUSHARE, _SIMULATED = "auto", "baostock", "tushare", "simulated"
 _DAGSTER_DRIVER = "postgresql+psycopg2"
 # A fixed "today" stands for its evening: every session up to it is published.
 _EVENING = time(22, 0)
@@ -290,11 +290,26 @@ class Installation:
         if self.settings.source == _TUSHARE and self.tushare_client is not None:
             from stock_assets.sources.tushare.source import TushareSource  # noqa: PLC0415
 
-            return TushareSource(self.tushare_client)
+            return TushareSource(self.tushare_client, interval_seconds=self._tushare_interval_seconds())
         from stock_assets.sources.baostock.client import BaoStockClient  # noqa: PLC0415
 
         name = _SIMULATED if self.settings.source == _SIMULATED else _BAOSTOCK
         return BaoStockClient(self.baostock_pool, name=name, ledger=self.quota, now=self.now)
+
+    @cached_property
+    def fallbacks(self) -> "tuple[MarketSource, ...]":
+        """Who is asked for what the first source lacks: Tushare, where `auto` has a token for it."""
+        if self.settings.source != _AUTO or self.tushare_client is None:
+            return ()
+        from stock_assets.sources.tushare.source import TushareSource  # noqa: PLC0415
+
+        return (TushareSource(self.tushare_client, interval_seconds=self._tushare_interval_seconds()),)
+
+    def _tushare_interval_seconds(self) -> float:
+        settings = self.settings
+        return tushare_paces(settings.tushare_points, least_interval_seconds=settings.tushare_min_interval_seconds)(
+            "daily"
+        ).interval_seconds
 
     def _refuse_a_mixture(self) -> None:
         """Refuse to load made-up rows into a store with real ones, or the other way round."""
@@ -319,6 +334,7 @@ class Installation:
         index_management.restore(self.database)
         return PipelineContext(
             source=source or self.source,
+            fallbacks=self.fallbacks,
             database=self.database,
             calendar=self.calendar,
             now=self.now,

@@ -12,6 +12,7 @@ from stock_assets.domain.errors import InvalidInput
 
 Exchange = Literal["SH", "SZ", "BJ"]
 Board = Literal["main", "chinext", "star", "bse", "b_share"]
+EXCHANGES: frozenset[Exchange] = frozenset({"SH", "SZ", "BJ"})
 
 _EXCHANGES: dict[str, Exchange] = {
     "SH": "SH",

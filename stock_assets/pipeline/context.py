@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from stock_assets.domain.alerts import Notify, tell_nobody
 from stock_assets.domain.calendar import TradingCalendar
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.sources.base import MarketSource
-from stock_assets.sources.planner import CostModel
 from stock_assets.storage.database import Connection, Database
 
 
@@ -40,11 +40,13 @@ class LandingTransaction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PipelineContext:
-    """Source, store, calendar and clock of one run.
+    """Sources, store, calendar and clock of one run.
 
+    `source` is asked first; of `fallbacks`, in order, each is asked for what is still missing then (see `turns`).
     `concurrency` is how many calls may be under way at once (never more than sessions); `breaks_in_a_row` how many calls in
     a row may break before the source counts as down and the run stops; after `batch_size` calls a line is logged.
-    `transaction` opens the transactions that bars are landed in; without it they are the database's own.
+    `transaction` opens the transactions that bars are landed in; without it they are the database's own. `notify` is told
+    of synchronizations that a person should look at.
     """
 
     source: MarketSource
@@ -53,12 +55,13 @@ class PipelineContext:
     now: Callable[[], datetime]
     run_id: str | None = None
     concurrency: int = 1
-    costs: CostModel = field(default_factory=CostModel)
+    fallbacks: tuple[MarketSource, ...] = ()
     progress: Progress = no_progress
     slow_seconds: float = 5.0
     breaks_in_a_row: int = 3
     batch_size: int = 100
     transaction: Callable[[], AbstractContextManager[LandingTransaction]] | None = None
+    notify: Notify = tell_nobody
 
     def last_final(self) -> date:
         """Return the newest session that should be published now."""

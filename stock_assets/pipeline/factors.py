@@ -11,17 +11,21 @@ from datetime import date, datetime
 import polars as pl
 
 from stock_assets.domain.answers import Answer, ProvenEmpty, Rows, error_of
+from stock_assets.domain.calendar import FIRST_SESSION
+from stock_assets.domain.codes import Exchange
 from stock_assets.domain.errors import AnswerBroken, StockAssetsError
 from stock_assets.domain.tables import ADJUST_FACTOR
+from stock_assets.pipeline import factor_levels
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.fetch import SourceDown, answers_in_order
 from stock_assets.pipeline.gaps import check_days
 from stock_assets.pipeline.landing import entry_of, note_refusal, rejected_rows, row_texts, save_raw, stamp
+from stock_assets.pipeline.open_factors import OpenFactors
 from stock_assets.pipeline.refresh import ensure_reference
 from stock_assets.pipeline.report import CallFailure, DayOutcome, IngestReport
+from stock_assets.pipeline.turns import Turn, work_in_turn
 from stock_assets.quality.factor_rules import judge_factors
-from stock_assets.quality.findings import Judged
-from stock_assets.storage import bulk_load, ledger, reference, rejects
+from stock_assets.storage import bars, bulk_load, ledger, reference, rejects
 from stock_assets.storage.database import Connection
 from stock_assets.storage.day_state import ex_day_signs
 from stock_assets.units import unit
@@ -55,14 +59,16 @@ def ingest_factors(context: PipelineContext, days: Sequence[date], *, refetch: b
     with unit("factors.run", days=len(days), first=min(days), last=max(days), slow_seconds=float("inf")) as work:
         ensure_reference(context, days)
         with context.database.read() as conn:
-            closed = set[date]() if refetch else ledger.closed_days(conn, _DATASET, min(days), max(days))
+            closed = {} if refetch else ledger.closing_sources(conn, _DATASET, min(days), max(days))
             securities = reference.read_securities(conn)
-        wanted = sorted(day for day in days if day not in closed)
-        if wanted:
-            try:
-                _Load(context, report, wanted, securities, context.now()).work()
-            except SourceDown as down:
-                report.stopped_by = down.error
+        still_open = OpenFactors.of(days, closed, securities, (context.source, *context.fallbacks))
+
+        def load(turn: Turn) -> None:
+            parts = still_open.within(turn.scope)
+            if parts:
+                _Load(turn, report, still_open, parts, securities, context.now()).work()
+
+        work_in_turn(context, report, load)
         work.split.update(report.split)
         work.add(requests=report.requests, rows=report.rows_written, days_worked=len(report.outcomes))
     return report
@@ -70,25 +76,34 @@ def ingest_factors(context: PipelineContext, days: Sequence[date], *, refetch: b
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """One load of the factors of `days`, in order: what it works with, and the report it fills."""
+    """One source's turn: days in order with the exchanges it is asked for, and the report it fills."""
 
-    context: PipelineContext
+    turn: Turn
     report: IngestReport
-    days: list[date]
+    still_open: OpenFactors
+    parts: dict[date, frozenset[Exchange]]
     securities: pl.DataFrame
     started_at: datetime
+
+    @property
+    def context(self) -> PipelineContext:
+        """The context with this source."""
+        return self.turn.context
 
     def work(self) -> None:
         """Ask whichever way takes fewer requests, and land what comes.
 
         Errors: `SourceDown` once asking on is useless; what had arrived by then is landed.
         """
-        first, last = self.days[0], self.days[-1]
+        days = list(self.parts)
+        first, last = days[0], days[-1]
         listed = self.securities.filter(
-            (pl.col("list_date") <= last) & (pl.col("delist_date").is_null() | (pl.col("delist_date") > first))
+            (pl.col("list_date") <= last)
+            & (pl.col("delist_date").is_null() | (pl.col("delist_date") > first))
+            & pl.col("exchange").is_in(self._exchanges(days))
         )
-        if listed.height >= len(self.days):
-            self._by_day([FactorCall(day, None, day, day) for day in self.days])
+        if listed.height >= len(days) * self.context.source.costs.parts_of_factors:
+            self._by_day([FactorCall(day, None, day, day) for day in days])
         else:
             self._by_code([FactorCall(None, code, first, last) for code in listed["ts_code"].sort()])
 
@@ -98,7 +113,9 @@ class _Load:
                 self._land(answer.frame if isinstance(answer, Rows) else self._no_rows(), [call.start])
             else:
                 error = self._note_failure(call, answer)
-                self.report.outcomes += note_refusal(self.context, _DATASET, [call.start], error, self.started_at)
+                self.report.add_outcomes(
+                    note_refusal(self.context, _DATASET, [call.start], error, self.started_at)
+                )  # fmt: skip
 
     def _by_code(self, calls: list[FactorCall]) -> None:
         frames = [self._no_rows()]
@@ -114,16 +131,13 @@ class _Load:
                     self._note_failure(call, answer)
         except SourceDown as stop:
             down = stop
-        frame = pl.concat(frames)
-        for first in range(0, len(self.days), _DAYS_PER_TRANSACTION):
-            chunk = self.days[first : first + _DAYS_PER_TRANSACTION]
+        frame, days = pl.concat(frames), list(self.parts)
+        for first in range(0, len(days), _DAYS_PER_TRANSACTION):
+            chunk = days[first : first + _DAYS_PER_TRANSACTION]
             # Ex-dates on days that were not asked belong to other lines of the ledger.
             self._land(self.context.source.factors_on(frame, chunk), chunk, unanswered=unanswered)
         if down is not None:
             raise down
-
-    def _no_rows(self) -> pl.DataFrame:
-        return self.context.source.no_factors()
 
     def _land(self, answer: pl.DataFrame, days: list[date], *, unanswered: int = 0) -> None:
         context = self.context
@@ -132,47 +146,111 @@ class _Load:
                 translated = context.source.translate_factors(answer)
             with work.step("judge"):
                 judged = judge_factors(
-                    translated.frame,
+                    self._asked_of(translated.frame),
                     asked_days=days,
                     securities=self.securities,
                     unreadable=translated.unreadable,
                 )
+            factors, without_level = self._on_level(judged.accepted)
             with work.step("database"), context.database.begin() as conn:
-                self._commit(conn, answer, judged, days, unanswered)
+                arrived = _Arrived(answer, factors, judged.rejected, unanswered, without_level)
+                outcomes = self._commit(conn, arrived, days)
         self.report.add_seconds(work.split)
+        self.report.add_outcomes([outcome for outcome, _ in outcomes])
+        for outcome, is_answered in outcomes:
+            if is_answered:
+                self.still_open.close(outcome.day, self.parts[outcome.day], context.source.name)
 
-    def _commit(
-        self, conn: Connection, answer: pl.DataFrame, judged: Judged, days: list[date], unanswered: int
-    ) -> None:
+    def _asked_of(self, factors: pl.DataFrame) -> pl.DataFrame:
+        """Return the factors without those of exchanges that another source has answered for."""
+        theirs = [
+            code is not None
+            and day in self.parts
+            and code[-2:] in self.context.source.exchanges
+            and code[-2:] not in self.parts[day]
+            for code, day in factors.select("ts_code", "ex_date").iter_rows()
+        ]
+        return factors.filter(~pl.Series(theirs, dtype=pl.Boolean))
+
+    def _on_level(self, factors: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return factors on the level of the stored ones, and those whose level could not be found out."""
+        if factors.is_empty():
+            return factors, factors
+        source = self.context.source
+        with self.context.database.read() as conn:
+            stored = bars.read_factors(conn, factors["ts_code"].unique().to_list())
+        series: dict[str, pl.DataFrame] = {}
+        lost: list[str] = []
+        for code in factor_levels.of_two_sources(stored, factors, source.name):
+            answer = source.factors_of_code(code, FIRST_SESSION, self.context.last_final())
+            self.report.add_cost(answer.cost)
+            if isinstance(answer, Rows):
+                series[code] = source.translate_factors(answer.frame).frame
+            else:
+                self._note_failure(FactorCall(None, code, FIRST_SESSION, self.context.last_final()), answer)
+                lost.append(code)
+        is_lost = pl.col("ts_code").is_in(lost)
+        kept = factors.filter(~is_lost)
+        return factor_levels.on_stored_level(kept, stored, series), factors.filter(is_lost)
+
+    def _commit(self, conn: Connection, arrived: "_Arrived", days: list[date]) -> list[tuple[DayOutcome, bool]]:
+        """Write what arrived; return how each day stands, and whether this source is done with it."""
         context, now = self.context, self.context.now()
         ledger.lock_days(conn, _DATASET, days)
-        save_raw(conn, context, context.source.raw_factors(answer), now)
-        rows = judged.accepted.drop("raw_row").with_columns(
+        save_raw(conn, context, context.source.raw_factors(arrived.answer), now)
+        rows = arrived.factors.drop("raw_row").with_columns(
             pl.lit(context.source.name).alias("source"), stamp(now).alias("updated_at")
         )
         factors = ADJUST_FACTOR.conform(rows)
         self.report.add_counts(bulk_load.load(conn, ADJUST_FACTOR, factors, run_id=context.run_id))
         filed = pl.when(pl.col("trade_date").is_in(days)).then(pl.col("trade_date")).otherwise(pl.lit(days[0]))
-        refused = judged.rejected.with_columns(filed.alias("day"), row_texts(answer, judged.rejected["raw_row"]))
-        rejects.save_rejected(conn, _DATASET, days, rejected_rows(context, _DATASET, refused, now))
+        refused = arrived.rejected.with_columns(
+            filed.alias("day"), row_texts(arrived.answer, arrived.rejected["raw_row"])
+        )  # fmt: skip
+        rejects.save_rejected(
+            conn, _DATASET, days, rejected_rows(context, _DATASET, refused, now), ts_codes=self._spoken_of(days)
+        )
         rejected = rejects.open_counts(conn, _DATASET, days)
-        present = dict(rows.group_by("ex_date").len().iter_rows())
+        present = bars.factor_counts(conn, days)
+        without_level = dict(arrived.without_level.group_by("ex_date").len().iter_rows())
+        outcomes: list[tuple[DayOutcome, bool]] = []
         for day in days:
-            outcome = self._outcome(conn, day, present.get(day, 0), rejected.get(day, 0), unanswered)
-            self.report.outcomes.append(outcome)
-            ledger.write_entry(conn, entry_of(context, _DATASET, outcome, started_at=self.started_at, now=now))
+            stands = _Standing(present.get(day, 0), rejected.get(day, 0), arrived.unanswered, without_level.get(day, 0))
+            outcome, is_answered = self._outcome(conn, day, stands)
+            names = self.still_open.answered[day] | {context.source.name}
+            entry = entry_of(context, _DATASET, outcome, started_at=self.started_at, now=now, sources=names)
+            ledger.write_entry(conn, entry)
+            outcomes.append((outcome, is_answered))
+        return outcomes
 
-    def _outcome(self, conn: Connection, day: date, rows: int, rejected: int, unanswered: int) -> DayOutcome:
-        if unanswered:
-            return DayOutcome(day, "partial", None, rows, rejected, f"{unanswered} stocks gave no answer")
-        if rejected:
-            return DayOutcome(day, "partial", None, rows, rejected, f"{rejected} rejected")
+    def _outcome(self, conn: Connection, day: date, stands: "_Standing") -> tuple[DayOutcome, bool]:
+        rows = stands.present
+        if problem := stands.problem():
+            return DayOutcome(day, "partial", None, rows, stands.rejected, problem), False
+        left = self.still_open.exchanges[day] - self.parts[day]
+        if left:
+            return DayOutcome(day, "partial", None, rows, detail=f"no answer for {', '.join(sorted(left))} yet"), True
         before = self.context.calendar.previous(day)
         signs = ex_day_signs(conn, day, before) if before else 0
         if signs > rows:
             came = f"{rows} factors" if rows else "no factor"
-            return DayOutcome(day, "partial", signs, rows, detail=f"{signs} stocks opened ex-right and {came} came")
-        return DayOutcome(day, "complete" if rows else "empty", rows, rows)
+            return DayOutcome(
+                day, "partial", signs, rows, detail=f"{signs} stocks opened ex-right and {came} came"
+            ), False
+        return DayOutcome(day, "complete" if rows else "empty", rows, rows), True
+
+    def _spoken_of(self, days: list[date]) -> list[str] | None:
+        """Return the stocks that this source was asked about, or None for all."""
+        asked = self._exchanges(days)
+        if self.turn.is_first and asked == self.context.source.exchanges:
+            return None
+        return self.securities.filter(pl.col("exchange").is_in(asked))["ts_code"].to_list()
+
+    def _exchanges(self, days: list[date]) -> frozenset[Exchange]:
+        return frozenset[Exchange]().union(*(self.parts[day] for day in days))
+
+    def _no_rows(self) -> pl.DataFrame:
+        return self.context.source.no_factors()
 
     def _answers(self, calls: list[FactorCall]) -> Iterator[tuple[FactorCall, Answer]]:
         context = self.context
@@ -201,3 +279,34 @@ class _Load:
         )
         self.report.failures.append(CallFailure(call.label, error))
         return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """What one transaction brings: the answer, its factors on the stored level, and what could not become one."""
+
+    answer: pl.DataFrame
+    factors: pl.DataFrame
+    rejected: pl.DataFrame
+    unanswered: int
+    without_level: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How many factors a day has, and what speaks against closing it."""
+
+    present: int
+    rejected: int
+    unanswered: int
+    without_level: int
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the answer, for people."""
+        if self.unanswered:
+            return f"{self.unanswered} stocks gave no answer"
+        if self.rejected:
+            return f"{self.rejected} rejected"
+        if self.without_level:
+            return f"{self.without_level} factors could not be put on the level of the stored ones"
+        return None

@@ -26,6 +26,11 @@ class SourceDown(Exception):
         self.error = error
 
 
+def ends_everything(answer: Answer) -> bool:
+    """Return whether an answer is a refusal that holds for every call: asking on is useless."""
+    return isinstance(answer, Refused) and isinstance(answer.error, _ENDS_EVERYTHING)
+
+
 def answers_in_order(
     calls: Sequence[T], make: Callable[[T], Answer], *, concurrency: int, breaks_in_a_row: int, source: str
 ) -> Generator[tuple[T, Answer]]:
@@ -40,7 +45,7 @@ def answers_in_order(
         for call, answer in ahead:
             yield call, answer
             error = error_of(answer, source=source, api=str(call))
-            if isinstance(answer, Refused) and isinstance(answer.error, _ENDS_EVERYTHING):
+            if isinstance(answer, Refused) and ends_everything(answer):
                 raise SourceDown(answer.error)
             broken = broken + 1 if isinstance(answer, Broken) else 0
             if error is not None and broken >= breaks_in_a_row:

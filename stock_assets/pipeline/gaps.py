@@ -7,12 +7,24 @@ from datetime import date, datetime
 import polars as pl
 
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar, is_final, published_at
+from stock_assets.domain.codes import EXCHANGES, Exchange
 from stock_assets.domain.errors import InvalidInput, NotReady
 from stock_assets.storage import coverage
 from stock_assets.storage.database import Database
 
 # Gaps planned, fetched and held in memory at once: about a year of the whole market.
 _BLOCK_GAPS = 1_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a source is asked for: `own` exchanges may be asked for anew, of `shared` ones it fills what others left."""
+
+    own: frozenset[Exchange] = EXCHANGES
+    shared: frozenset[Exchange] = frozenset()
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +56,26 @@ def check_days(calendar: TradingCalendar, now: datetime, days: Sequence[date]) -
 
 
 def blocks_of_gaps(
-    database: Database, days: Sequence[date], ts_codes: Sequence[str] | None, *, refetch: bool = False
+    database: Database,
+    days: Sequence[date],
+    ts_codes: Sequence[str] | None,
+    *,
+    refetch: bool = False,
+    scope: Scope = EVERYTHING,
 ) -> Iterator[Block]:
     """Yield the gaps of `days` oldest first; days without a gap are left out.
 
-    With `refetch` every listed stock of every day counts as a gap, and so it does on a day that lacks no bar but has
-    refused rows that nobody has answered for since. The store is asked anew for each block.
+    With `refetch` every listed stock of the scope's own exchanges counts as a gap on every day, and so it does on a day
+    that lacks no bar but has refused rows that nobody has answered for since; of shared ones only missing bars do. The
+    store is asked anew for each block.
     """
     wanted = sorted(days)
+    others, theirs = EXCHANGES - scope.own - scope.shared, EXCHANGES - scope.own
     with database.read() as conn:
-        counts = coverage.day_counts(conn, wanted[0], wanted[-1]).filter(pl.col("trade_date").is_in(wanted))
+        counts = coverage.day_counts(conn, wanted[0], wanted[-1], exclude_exchanges=others)
+    counts = counts.filter(pl.col("trade_date").is_in(wanted))
     is_disputed = (pl.col("present") == pl.col("expected")) & (pl.col("rejected") > 0)
-    is_asked_whole = pl.lit(refetch) | (is_disputed & pl.lit(ts_codes is None))
+    is_asked_whole = pl.lit(refetch) | (is_disputed & pl.lit(ts_codes is None and not scope.shared))
     counts = counts.with_columns(is_asked_whole.alias("is_whole"))
     size = pl.when("is_whole").then("expected").otherwise(pl.col("expected") - pl.col("present"))
     rows_of_day = dict(counts.select("trade_date", "expected").iter_rows())
@@ -64,12 +84,16 @@ def blocks_of_gaps(
         "block", maintain_order=True
     ):
         chosen = part["trade_date"].to_list()
+        asked_whole = part.filter("is_whole")["trade_date"].to_list()
         with database.read() as conn:
             gaps = pl.concat(
-                find(conn, days[0], days[-1], ts_codes=ts_codes).filter(pl.col("trade_date").is_in(days))
-                for find, days in (
-                    (coverage.expected_bars, part.filter("is_whole")["trade_date"].to_list()),
-                    (coverage.missing_bars, part.filter(~pl.col("is_whole"))["trade_date"].to_list()),
+                find(conn, days[0], days[-1], ts_codes=ts_codes, exclude_exchanges=left_out).filter(
+                    pl.col("trade_date").is_in(days)
+                )
+                for find, left_out, days in (
+                    (coverage.expected_bars, theirs, asked_whole),
+                    (coverage.missing_bars, others | scope.own, asked_whole if scope.shared else []),
+                    (coverage.missing_bars, others, part.filter(~pl.col("is_whole"))["trade_date"].to_list()),
                 )
                 if days
             )

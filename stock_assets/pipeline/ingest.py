@@ -24,9 +24,10 @@ from stock_assets.pipeline.gaps import Block, blocks_of_gaps, check_days
 from stock_assets.pipeline.landing import JudgedAnswer, Landing, judge_answer, land_bars, note_refusal
 from stock_assets.pipeline.refresh import ensure_reference, refresh_securities
 from stock_assets.pipeline.report import CallFailure, IngestReport
+from stock_assets.pipeline.turns import Turn, work_in_turn
 from stock_assets.sources.planner import Call, CodeCall, DayCall, plan_daily
 from stock_assets.storage import layout, reference
-from stock_assets.units import unit
+from stock_assets.units import UnitOfWork, unit
 
 SomeCall = TypeVar("SomeCall", CodeCall, DayCall)
 _log = structlog.get_logger(__name__)
@@ -56,27 +57,48 @@ def ingest_days(
     report = IngestReport(STOCK_DAILY.name, len(days))
     with unit("ingest.run", days=len(days), first=min(days), last=max(days), slow_seconds=float("inf")) as work:
         ensure_reference(context, days)
-        ingest = _Ingest(context, report)
-        try:
-            for block in blocks_of_gaps(context.database, days, ts_codes, refetch=refetch):
-                ingest.work(block, is_restricted=ts_codes is not None)
-        except SourceDown as down:
-            report.stopped_by = down.error
-        if report.rows_written >= _ROWS_FOR_NEW_STATISTICS:
-            with context.database.begin() as conn:
-                layout.refresh_statistics(conn, STOCK_DAILY.name)
-        for step, seconds in report.split.items():
-            work.split[step] = seconds
-        work.add(requests=report.requests, rows=report.rows_written, days_worked=len(report.outcomes))
+        fill_gaps(context, report, days, ts_codes, refetch=refetch)
+        end_run(context, report, work)
     return report
+
+
+def fill_gaps(
+    context: PipelineContext,
+    report: IngestReport,
+    days: Sequence[date],
+    ts_codes: Sequence[str] | None,
+    *,
+    refetch: bool = False,
+) -> None:
+    """Ask each source in its turn for what is missing of `days`, land what comes, and add it all to the report."""
+
+    def ingest(turn: Turn) -> None:
+        part = _Ingest(turn.context, report, is_first=turn.is_first)
+        for block in blocks_of_gaps(context.database, days, ts_codes, refetch=refetch, scope=turn.scope):
+            part.work(block, is_restricted=ts_codes is not None)
+
+    work_in_turn(context, report, ingest)
+
+
+def end_run(context: PipelineContext, report: IngestReport, work: UnitOfWork) -> None:
+    """Say in the run's line what became of it; after many new rows the database looks at them anew."""
+    if report.rows_written >= _ROWS_FOR_NEW_STATISTICS:
+        with context.database.begin() as conn:
+            layout.refresh_statistics(conn, STOCK_DAILY.name)
+    work.split.update(report.split)
+    work.add(requests=report.requests, rows=report.rows_written, days_worked=len(report.outcomes))
 
 
 @dataclass(slots=True)
 class _Ingest:
-    """One run: the report it fills, and the securities as last read."""
+    """One source's turn: the report it fills, and the securities as last read.
+
+    Whoever is not first lands gaps alone, day by day: what others said of the same days stays.
+    """
 
     context: PipelineContext
     report: IngestReport
+    is_first: bool = True
     securities: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def work(self, block: Block, *, is_restricted: bool) -> None:
@@ -85,12 +107,12 @@ class _Ingest:
         Errors: `SourceDown` once asking on is useless; what had arrived by then is landed.
         """
         self._read_securities()
-        plan = plan_daily(block.gaps, block.rows_of_day, self.context.costs)
+        plan = plan_daily(block.gaps, block.rows_of_day, self.context.source.costs)
         if plan.code_calls:
             self._fetch_codes(plan.code_calls, block)
         if plan.day_calls:
-            only = tuple(block.gaps["ts_code"].unique().sort().to_list()) if is_restricted else None
-            self._fetch_days(plan.day_calls, only)
+            only = _codes_of(block.gaps) if is_restricted and self.is_first else None
+            self._fetch_days(plan.day_calls, only, block)
 
     def _fetch_codes(self, calls: Sequence[CodeCall], block: Block) -> None:
         """Ask stock by stock, then land what came day by day: one stock's failure never stops the others."""
@@ -112,13 +134,18 @@ class _Ingest:
         # Stretches cover sessions that nobody asked for: right answers all the same, of which only the asked ones land.
         stretch = self.context.calendar.between(min(call.start for call in calls), max(call.end for call in calls))
         judged = self._judge(pl.concat(frames), stretch)
-        held = dict(judged.answer.group_by("day").len().iter_rows())
-        for group in _groups(days, held):
-            self._land(judged.of_days(group), group, tuple(answered), started_at)
+        if self.is_first:
+            held = dict(judged.answer.group_by("day").len().iter_rows())
+            for group in _groups(days, held):
+                self._land(judged.of_days(group), group, tuple(answered), started_at)
+        else:
+            for day in days:
+                codes = tuple(code for code in _codes_of(block.gaps, day) if code in answered)
+                self._land(judged.of_codes(codes).of_days([day]), [day], codes, started_at)
         if down is not None:
             raise down
 
-    def _fetch_days(self, calls: Sequence[DayCall], ts_codes: tuple[str, ...] | None) -> None:
+    def _fetch_days(self, calls: Sequence[DayCall], ts_codes: tuple[str, ...] | None, block: Block) -> None:
         """Ask day by day and land each day, or a few small ones together, as they come."""
         waiting: dict[date, JudgedAnswer] = {}
         started_at = self.context.now()
@@ -126,9 +153,15 @@ class _Ingest:
             for call, answer in self._answers(calls):
                 if not isinstance(answer, Rows):
                     error = self._note_failure(str(call.day), answer)
-                    self.report.outcomes += note_refusal(self.context, STOCK_DAILY.name, [call.day], error, started_at)
+                    self.report.add_outcomes(
+                        note_refusal(self.context, STOCK_DAILY.name, [call.day], error, started_at)
+                    )
                     continue
                 judged = self._judge(answer.frame, [call.day])
+                if not self.is_first:
+                    codes = _codes_of(block.gaps, call.day)
+                    self._land(judged.of_codes(codes), [call.day], codes, started_at)
+                    continue
                 if ts_codes is not None:
                     judged = judged.of_codes(ts_codes)
                 waiting[call.day] = judged
@@ -177,7 +210,7 @@ class _Ingest:
             )
         self.report.add_seconds(work.split)
         self.report.add_counts(counts)
-        self.report.outcomes += outcomes
+        self.report.add_outcomes(outcomes)
 
     def _answers(self, calls: Sequence[SomeCall]) -> Iterator[tuple[SomeCall, Answer]]:
         context = self.context
@@ -241,6 +274,12 @@ class _Batch:
                 total_seconds=round(time.monotonic() - self.began, 1),
             )
         self.answered, self.began = 0, time.monotonic()
+
+
+def _codes_of(gaps: pl.DataFrame, day: date | None = None) -> tuple[str, ...]:
+    """Return the stocks that have a gap, on `day` where one is given."""
+    chosen = gaps if day is None else gaps.filter(pl.col("trade_date") == day)
+    return tuple(chosen["ts_code"].unique().sort().to_list())
 
 
 def _label(call: Call) -> str:

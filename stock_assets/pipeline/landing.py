@@ -149,8 +149,16 @@ def _land(
     rejected = rejects.open_counts(conn, _DATASET, days)
     outcomes = [_outcome(states[day], rejected.get(day, 0)) for day in days]
     for outcome in outcomes:
-        digest = states[outcome.day].digest
-        entry = entry_of(context, _DATASET, outcome, started_at=landing.started_at, now=now, digest=digest)
+        state = states[outcome.day]
+        entry = entry_of(
+            context,
+            _DATASET,
+            outcome,
+            started_at=landing.started_at,
+            now=now,
+            digest=state.digest,
+            sources=state.sources,
+        )
         ledger.write_entry(conn, entry)
     lacking = {day: state.missing for day, state in states.items()}
     transaction.landed(outcomes, lacking, rows=counts.inserted + counts.updated)
@@ -231,8 +239,9 @@ def entry_of(  # noqa: PLR0913  a line of the ledger has as many facts
     started_at: datetime,
     now: datetime,
     digest: str | None = None,
+    sources: Collection[str] = (),
 ) -> ledger.LedgerEntry:
-    """Return the ledger's line for an outcome."""
+    """Return the ledger's line for an outcome that `sources` made, by default the context's own."""
     return ledger.LedgerEntry(
         dataset=dataset,
         trade_date=outcome.day,
@@ -240,7 +249,7 @@ def entry_of(  # noqa: PLR0913  a line of the ledger has as many facts
         rows_expected=outcome.rows_expected,
         rows_present=outcome.rows_present,
         rows_rejected=outcome.rows_rejected,
-        source=context.source.name,
+        source=ledger.joined_sources(sources or (context.source.name,)),
         digest=digest,
         detail=outcome.detail,
         run_id=context.run_id,

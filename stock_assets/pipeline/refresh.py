@@ -4,21 +4,23 @@ The ledger remembers when they were last asked for: a nightly run spends one req
 one on the calendar.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from stock_assets.domain.answers import Answer, Rows, error_of
 from stock_assets.domain.calendar import FIRST_SESSION
-from stock_assets.domain.codes import board_of
+from stock_assets.domain.codes import Exchange, board_of
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import AnswerBroken, StockAssetsError
 from stock_assets.domain.tables import SECURITY, TRADING_DAY
 from stock_assets.domain.universe import CODE_CHANGES
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.landing import stamp
+from stock_assets.pipeline.turns import Turn, turns
+from stock_assets.sources.base import MarketSource
 from stock_assets.storage import ledger, reference
 from stock_assets.storage.bulk_load import Counts
 
@@ -41,7 +43,7 @@ class CalendarReport:
 
 @dataclass(frozen=True, slots=True)
 class SecuritiesReport:
-    """The securities after a refresh."""
+    """What a refresh of the securities brought: how many were told, by status, and what changed."""
 
     total: int
     listed: int
@@ -54,7 +56,8 @@ def refresh_calendar(context: PipelineContext, *, full: bool = False) -> Calenda
     """Store every day from 1990-12-19 to the calendar's end, with what the exchange says and what the source says.
 
     The exchange's calendar decides; a disagreement is reported, never resolved silently. The source is asked once a
-    week, for the past month and what is ahead; `full` asks for everything again. Earlier answers are kept.
+    week, for the past month and what is ahead; `full` asks for everything again. Earlier answers are kept. A source that
+    does not answer makes way for the next.
     """
     day, started = context.last_final(), context.now()
     with context.database.read() as conn:
@@ -65,7 +68,7 @@ def refresh_calendar(context: PipelineContext, *, full: bool = False) -> Calenda
         stored = reference.read_trading_days(conn)
     told = stored.select("trade_date", "source_is_open").drop_nulls()
     start = FIRST_SESSION if full or told.is_empty() else max(FIRST_SESSION, day - _LOOK_BACK)
-    answer = context.source.trade_dates(start, context.calendar.known_until)
+    context, answer = _first_answer(context, lambda source: source.trade_dates(start, context.calendar.known_until))
     if not isinstance(answer, Rows):
         raise _unanswered(context, answer, "trade_dates")
     new = context.source.translate_trade_dates(answer.frame).select(
@@ -114,32 +117,91 @@ def _calendar_frame(context: PipelineContext, told: pl.DataFrame) -> pl.DataFram
 
 
 def refresh_securities(context: PipelineContext) -> SecuritiesReport:
-    """Store every stock the source knows; one that is no longer named keeps its row."""
+    """Store every stock the sources know; one that is no longer named keeps its row.
+
+    Each exchange is told by the first source that has it. Where that one does not answer, the next adds the stocks that
+    are not known yet, and the list counts as partial, so that it is asked for again.
+
+    Errors: what the first source did when no source answers.
+    """
     day, started = context.last_final(), context.now()
-    answer = context.source.securities()
-    if not isinstance(answer, Rows):
-        raise _unanswered(context, answer, "securities")
-    frame = SECURITY.conform(securities_frame(context, context.source.translate_securities(answer.frame)))
+    with context.database.read() as conn:
+        known = reference.read_securities(conn)
+    told, requests = _Told(), 0
+    for turn in turns(context):
+        answer = turn.context.source.securities()
+        requests += answer.cost.requests
+        if isinstance(answer, Rows):
+            told.add(
+                turn, securities_frame(turn.context, turn.context.source.translate_securities(answer.frame)), known
+            )
+        else:
+            told.failures.append(_unanswered(turn.context, answer, "securities"))
+    if not told.names:
+        raise told.failures[0]
+    frame = SECURITY.conform(pl.concat(told.frames))
     with context.database.begin() as conn:
         counts = reference.save_securities(conn, frame)
-        ledger.write_entry(conn, _entry(context, SECURITY, day, frame.height, started))
+        entry = _entry(context, SECURITY, day, frame.height, started, sources=told.names, failures=told.failures)
+        ledger.write_entry(conn, entry)
     listed = frame.filter(pl.col("status") == "listed").height
-    return SecuritiesReport(frame.height, listed, frame.height - listed, counts, answer.cost.requests)
+    return SecuritiesReport(frame.height, listed, frame.height - listed, counts, requests)
 
 
-def _entry(context: PipelineContext, table: Table, day: date, rows: int, started_at: datetime) -> ledger.LedgerEntry:
+@dataclass(slots=True)
+class _Told:
+    """What sources said of the securities so far: by whom, of which exchanges, and who gave no answer."""
+
+    frames: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    names: list[str] = field(default_factory=list[str])
+    exchanges: frozenset[Exchange] = frozenset()
+    failures: list[StockAssetsError] = field(default_factory=list[StockAssetsError])
+
+    def add(self, turn: Turn, frame: pl.DataFrame, known: pl.DataFrame) -> None:
+        """Add a source's rows: of its own exchanges all, of those that another should have told only unknown stocks."""
+        is_own = pl.col("exchange").is_in(turn.scope.own)
+        is_left = pl.col("exchange").is_in(turn.scope.shared - self.exchanges)
+        is_known = pl.col("ts_code").is_in(known["ts_code"].implode())
+        self.frames.append(frame.filter(is_own | (is_left & ~is_known)))
+        self.names.append(turn.context.source.name)
+        self.exchanges |= turn.scope.own | turn.scope.shared
+
+
+def _entry(  # noqa: PLR0913  a line of the ledger has as many facts
+    context: PipelineContext,
+    table: Table,
+    day: date,
+    rows: int,
+    started_at: datetime,
+    *,
+    sources: Sequence[str] = (),
+    failures: Sequence[StockAssetsError] = (),
+) -> ledger.LedgerEntry:
     return ledger.LedgerEntry(
         dataset=table.name,
         trade_date=day,
-        status="complete",
+        status="partial" if failures else "complete",
         rows_expected=rows,
         rows_present=rows,
         rows_rejected=0,
-        source=context.source.name,
+        source=ledger.joined_sources(sources or (context.source.name,)),
+        detail="; ".join(map(str, failures)) or None,
         run_id=context.run_id,
         started_at=started_at,
         finished_at=context.now(),
     )
+
+
+def _first_answer(
+    context: PipelineContext, ask: Callable[[MarketSource], Answer]
+) -> tuple[PipelineContext, Answer]:  # fmt: skip
+    """Return the first answer with rows and the context of its source, or what the first source did."""
+    answers = [(context, ask(context.source))]
+    for fallback in context.fallbacks:
+        if isinstance(answers[-1][1], Rows):
+            break
+        answers.append((replace(context, source=fallback), ask(fallback)))
+    return answers[-1] if isinstance(answers[-1][1], Rows) else answers[0]
 
 
 def _unanswered(context: PipelineContext, answer: Answer, api: str) -> StockAssetsError:

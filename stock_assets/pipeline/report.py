@@ -1,6 +1,6 @@
 """What a verb reports back: outcomes by day, failures by call, and where the time went."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -38,7 +38,6 @@ class IngestReport:
 
     dataset: str
     days_asked: int
-    outcomes: list[DayOutcome] = field(default_factory=list[DayOutcome])
     failures: list[CallFailure] = field(default_factory=list[CallFailure])
     requests: int = 0
     split: dict[str, float] = field(default_factory=dict[str, float])
@@ -47,11 +46,23 @@ class IngestReport:
     unchanged: int = 0
     securities_refreshed: bool = False
     stopped_by: StockAssetsError | None = None
+    handed_on: dict[str, StockAssetsError] = field(default_factory=dict[str, StockAssetsError])
+    """Sources that could not go on, with the reason: what they left was asked of the next one."""
+    _outcomes: dict[date, DayOutcome] = field(default_factory=dict[date, DayOutcome])
+
+    @property
+    def outcomes(self) -> list[DayOutcome]:
+        """How the worked days stand after their last landing, in the order in which they were first worked on."""
+        return list(self._outcomes.values())
 
     @property
     def days_already_complete(self) -> int:
         """Days that needed no call."""
-        return self.days_asked - len(self.outcomes)
+        return self.days_asked - len(self._outcomes)
+
+    def add_outcomes(self, outcomes: Sequence[DayOutcome]) -> None:
+        """Add how days stand after a landing; an earlier word on the same day no longer counts."""
+        self._outcomes |= {outcome.day: outcome for outcome in outcomes}
 
     def count(self, status: Status) -> int:
         """Return how many worked days ended with `status`."""
@@ -83,14 +94,16 @@ class IngestReport:
         """Business rows present on the worked days."""
         return sum(outcome.rows_present for outcome in self.outcomes)
 
-    def failure(self) -> StockAssetsError | None:
+    def failure(self, asked: Collection[date] | None = None) -> StockAssetsError | None:
         """Return what makes this run a failed one: it was stopped, a day got no answer at all, or nothing did.
 
-        A day that is merely partial is no failure: its rows are in, and the ledger keeps it open.
+        A day that is merely partial is no failure: its rows are in, and the ledger keeps it open. Neither is a day that
+        was not `asked` for, where these are given.
         """
         if self.stopped_by is not None:
             return self.stopped_by
         if self.failures and not self.outcomes:
             return self.failures[0].error
-        unanswered = {str(outcome.day) for outcome in self.outcomes if outcome.status == "refused"}
+        refused = (outcome.day for outcome in self.outcomes if outcome.status == "refused")
+        unanswered = {str(day) for day in refused if asked is None or day in asked}
         return next((failure.error for failure in self.failures if failure.label in unanswered), None)

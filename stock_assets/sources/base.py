@@ -13,7 +13,9 @@ from typing import Protocol
 import polars as pl
 
 from stock_assets.domain.answers import Answer
+from stock_assets.domain.codes import Exchange
 from stock_assets.domain.contract import Table
+from stock_assets.sources.planner import CostModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,16 @@ class MarketSource(Protocol):
     @property
     def name(self) -> str:
         """The source's name as it stands in `source` columns."""
+        ...
+
+    @property
+    def exchanges(self) -> frozenset[Exchange]:
+        """The exchanges whose stocks it has."""
+        ...
+
+    @property
+    def costs(self) -> CostModel:
+        """What its calls cost."""
         ...
 
     def trade_dates(self, start: date, end: date) -> Answer:

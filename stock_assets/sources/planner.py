@@ -35,15 +35,20 @@ Call = DayCall | CodeCall
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """What a request costs. The defaults were measured against the simulator with 80 ms latency."""
+    """What a request costs. The defaults were measured against the simulator with 80 ms latency.
+
+    `parts` is how many interfaces make one answer about bars, `parts_of_factors` one about a day's factors.
+    """
 
     request_seconds: float = 0.085
     row_seconds: float = 0.00002
     page_rows: int = 2000
+    parts: int = 1
+    parts_of_factors: int = 1
 
     def requests(self, call: Call) -> int:
         """Return the requests of a call; a full last page costs one more, answered empty."""
-        return 1 if isinstance(call, DayCall) else call.rows // self.page_rows + 1
+        return self.parts * (1 if isinstance(call, DayCall) else call.rows // self.page_rows + 1)
 
     def seconds(self, call: Call) -> float:
         """Return the expected seconds of a call, one after another."""

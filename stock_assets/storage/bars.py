@@ -1,9 +1,10 @@
 """Read daily bars and adjustment factors. They are written by `bulk_load.load`; adjusting prices does not belong here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import polars as pl
+import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import Connection
 
@@ -64,6 +65,14 @@ def read_factors(
     if end is not None:
         query += sql.SQL(" AND ex_date <= {}").format(end)
     return copy_out(conn, query + sql.SQL(" ORDER BY ts_code, ex_date"), ADJUST_FACTOR.schema)
+
+
+def factor_counts(conn: Connection, days: Collection[date]) -> dict[date, int]:
+    """Return how many adjustment factors there are of each of these ex-dates that has any."""
+    factors = table_of(ADJUST_FACTOR.name).c
+    asked = sa.literal(sorted(days), sa.ARRAY(sa.Date))
+    query = sa.select(factors.ex_date, sa.func.count()).where(factors.ex_date == sa.any_(asked))
+    return {day: count for day, count in conn.execute(query.group_by(factors.ex_date))}  # noqa: C416  rows are no pairs to a type checker
 
 
 def _of(ts_codes: Sequence[str] | None) -> sql.Composable:

@@ -15,6 +15,7 @@ _ROWS = text(f"""
            count(*) AS rows,
            count(*) FILTER (WHERE is_suspended AND volume IS NULL) AS suspended_empty,
            count(*) FILTER (WHERE is_suspended AND volume = 0) AS suspended_zero,
+           min(source) AS first_source, max(source) AS last_source,
            md5(string_agg(md5(ROW({_BUSINESS})::text), '' ORDER BY ts_code)) AS digest
     FROM stock_daily
     WHERE trade_date = ANY(:days)
@@ -39,7 +40,10 @@ _EX_DAY_SIGNS = text("""
 
 @dataclass(frozen=True, slots=True)
 class DayState:
-    """One trading day of `stock_daily`: rows, and how they compare with the securities listed on that day."""
+    """One trading day of `stock_daily`: rows, and how they compare with the securities listed on that day.
+
+    `sources` names who the rows are from; of three or more the first and the last by name.
+    """
 
     day: date
     rows: int
@@ -48,6 +52,7 @@ class DayState:
     missing: tuple[str, ...]
     suspended_empty: int
     suspended_zero: int
+    sources: frozenset[str]
     digest: str | None
 
 
@@ -65,6 +70,7 @@ def day_states(conn: Connection, days: Sequence[date]) -> dict[date, DayState]:
             missing=tuple(row.missing or ()),
             suspended_empty=here.suspended_empty if here else 0,
             suspended_zero=here.suspended_zero if here else 0,
+            sources=frozenset({here.first_source, here.last_source} if here else ()),
             digest=here.digest if here else None,
         )
     return states

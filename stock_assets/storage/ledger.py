@@ -18,6 +18,8 @@ from stock_assets.storage.schema import table_of
 Status = Literal["complete", "empty", "partial", "refused"]
 CLOSED: tuple[Status, ...] = ("complete", "empty")
 
+# Between the names of a day's sources.
+_AND = "+"
 _LEDGER = table_of(LOAD_LEDGER.name)
 # Who wrote it and when says nothing about the day: alone it is no reason to write.
 _CIRCUMSTANCES = ("run_id", "started_at", "finished_at")
@@ -92,6 +94,11 @@ def closed_days(conn: Connection, dataset: str, start: date, end: date) -> set[d
     return set(conn.scalars(query))
 
 
+def known_days(conn: Connection, dataset: str) -> set[date]:
+    """Return every day that somebody asked for, whatever came of it."""
+    return set(conn.scalars(sa.select(_LEDGER.c.trade_date).where(_LEDGER.c.dataset == dataset)))
+
+
 def statuses(conn: Connection, dataset: str, days: Iterable[date]) -> dict[date, str]:
     """Return the status of each of these days that has a line."""
     asked = sa.literal(sorted(set(days)), sa.ARRAY(sa.Date))
@@ -103,7 +110,26 @@ def statuses(conn: Connection, dataset: str, days: Iterable[date]) -> dict[date,
 
 def sources(conn: Connection) -> set[str]:
     """Return every source that this store was ever loaded from."""
-    return set(conn.scalars(sa.select(_LEDGER.c.source).distinct()))
+    names = conn.scalars(sa.select(_LEDGER.c.source).distinct())
+    return {name for joined in names for name in sources_of(joined)}
+
+
+def joined_sources(names: Iterable[str]) -> str:
+    """Return the ledger's word for a day that several sources made, such as `baostock+tushare`."""
+    return _AND.join(sorted(set(names)))
+
+
+def sources_of(joined: str) -> set[str]:
+    """Return the sources that a line of the ledger names."""
+    return set(joined.split(_AND))
+
+
+def closing_sources(conn: Connection, dataset: str, start: date, end: date) -> dict[date, set[str]]:
+    """Return of each closed day of [start, end] the sources that made it."""
+    query = sa.select(_LEDGER.c.trade_date, _LEDGER.c.source).where(
+        _LEDGER.c.dataset == dataset, _LEDGER.c.trade_date.between(start, end), _LEDGER.c.status.in_(CLOSED)
+    )
+    return {row.trade_date: sources_of(row.source) for row in conn.execute(query)}
 
 
 def summary(conn: Connection) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Refused
+from stock_assets.domain.codes import Exchange
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import AnswerBroken, NotReady, RequestRefused
 from stock_assets.domain.tables import RAW_BAOSTOCK_ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, day_text
@@ -33,6 +34,7 @@ from stock_assets.sources.baostock.verify import (
     no_day_missing,
 )
 from stock_assets.sources.base import NoLedger, RequestLedger, SessionSlots, Sleep, Translated
+from stock_assets.sources.planner import CostModel
 from stock_assets.sources.retry import RetryPolicy
 
 _RAW_PRICES: Final = "3"
@@ -115,6 +117,16 @@ class BaoStockClient:
     def name(self) -> str:
         """The source's name as it stands in `source` columns."""
         return self._name
+
+    @property
+    def exchanges(self) -> frozenset[Exchange]:
+        """Shanghai and Shenzhen."""
+        return frozenset({"SH", "SZ"})
+
+    @property
+    def costs(self) -> CostModel:
+        """One request a page."""
+        return CostModel()
 
     def trade_dates(self, start: date, end: date) -> Answer:
         """Return every calendar day of [start, end] that the source knows, with its trading flag."""

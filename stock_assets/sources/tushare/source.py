@@ -13,9 +13,11 @@ from typing import Final
 import polars as pl
 
 from stock_assets.domain.answers import Answer, CallCost, ProvenEmpty, Rows
+from stock_assets.domain.codes import EXCHANGES, Exchange
 from stock_assets.domain.contract import Table
 from stock_assets.domain.tables import day_text
 from stock_assets.sources.base import Translated
+from stock_assets.sources.planner import CostModel
 from stock_assets.sources.tushare import joined, translate
 from stock_assets.sources.tushare.client import TushareClient
 from stock_assets.sources.tushare.interfaces import (
@@ -35,6 +37,10 @@ _FIRST_SESSION: Final = date(1990, 12, 19)
 # No two sessions lie further apart.
 _LONGEST_HOLIDAY: Final = timedelta(days=40)
 _NAMES_LAST_SECONDS: Final = 600.0
+_PARTS: Final = (DAILY, DAILY_BASIC, SUSPEND_D)
+# A window of one stock has fewer rows than an answer may have.
+_ROWS_OF_CODE: Final = 6000
+_REQUEST_SECONDS: Final = 0.1
 
 
 class TushareSource:
@@ -45,11 +51,20 @@ class TushareSource:
     """
 
     def __init__(
-        self, client: TushareClient, *, name: str = SOURCE, clock: Callable[[], float] = time.monotonic
+        self,
+        client: TushareClient,
+        *,
+        name: str = SOURCE,
+        interval_seconds: float = 0.35,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Connect nothing yet; `name` is what the rows' `source` says, where the far end is not Tushare itself."""
+        """Connect nothing yet; `name` is what the rows' `source` says, where the far end is not Tushare itself.
+
+        `interval_seconds` is the pace of one interface, for the plan: calls of several interfaces wait side by side.
+        """
         self._client = client
         self._name = name
+        self._interval_seconds = interval_seconds
         self._clock = clock
         self._known_stocks: tuple[float, pl.DataFrame] | None = None
         self._sessions_before: dict[date, date | None] = {}
@@ -58,6 +73,17 @@ class TushareSource:
     def name(self) -> str:
         """The source's name as it stands in `source` columns."""
         return self._name
+
+    @property
+    def exchanges(self) -> frozenset[Exchange]:
+        """All three."""
+        return EXCHANGES
+
+    @property
+    def costs(self) -> CostModel:
+        """Three interfaces for bars, and a day's factors beside those of the session before."""
+        seconds = max(_REQUEST_SECONDS, self._interval_seconds / len(_PARTS))
+        return CostModel(request_seconds=seconds, page_rows=_ROWS_OF_CODE, parts=len(_PARTS), parts_of_factors=2)
 
     def trade_dates(self, start: date, end: date) -> Answer:
         """Return every calendar day of [start, end] that the source knows, with its trading flag."""
