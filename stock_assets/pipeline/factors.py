@@ -1,6 +1,6 @@
 """Adjustment factors into the store: day by day for a short list of days, stock by stock for a long one.
 
-The bars must agree: if more stocks opened below their last close than factors came, the day stays open.
+How an answer lands is in `factor_landing`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,16 @@ from stock_assets.domain.errors import AnswerBroken, StockAssetsError
 from stock_assets.domain.tables import ADJUST_FACTOR
 from stock_assets.pipeline import factor_levels
 from stock_assets.pipeline.context import PipelineContext
+from stock_assets.pipeline.factor_landing import FactorLanding, land_factors
 from stock_assets.pipeline.fetch import SourceDown, answers_in_order
 from stock_assets.pipeline.gaps import check_days
-from stock_assets.pipeline.landing import entry_of, note_refusal, rejected_rows, row_texts, save_raw, stamp
+from stock_assets.pipeline.landing import note_refusal
 from stock_assets.pipeline.open_factors import OpenFactors
 from stock_assets.pipeline.refresh import ensure_reference
-from stock_assets.pipeline.report import CallFailure, DayOutcome, IngestReport
+from stock_assets.pipeline.report import CallFailure, IngestReport
 from stock_assets.pipeline.turns import Turn, work_in_turn
 from stock_assets.quality.factor_rules import judge_factors
-from stock_assets.storage import bars, bulk_load, ledger, reference, rejects
-from stock_assets.storage.database import Connection
-from stock_assets.storage.day_state import ex_day_signs
+from stock_assets.storage import bars, ledger, reference
 from stock_assets.units import unit
 
 _DATASET = ADJUST_FACTOR.name
@@ -152,10 +151,22 @@ class _Load:
                     unreadable=translated.unreadable,
                 )
             factors, without_level = self._on_level(judged.accepted)
-            with work.step("database"), context.database.begin() as conn:
-                arrived = _Arrived(answer, factors, judged.rejected, unanswered, without_level)
-                outcomes = self._commit(conn, arrived, days)
+            landing = FactorLanding(
+                answer=answer,
+                factors=factors,
+                rejected=judged.rejected,
+                days=tuple(days),
+                ts_codes=self._spoken_of(days),
+                unanswered=unanswered,
+                without_level=dict(without_level.group_by("ex_date").len().iter_rows()),
+                left={day: frozenset(self.still_open.exchanges[day] - self.parts[day]) for day in days},
+                sources={day: self.still_open.answered[day] | {context.source.name} for day in days},
+                started_at=self.started_at,
+            )
+            with work.step("database"):
+                outcomes, counts = land_factors(context, landing)
         self.report.add_seconds(work.split)
+        self.report.add_counts(counts)
         self.report.add_outcomes([outcome for outcome, _ in outcomes])
         for outcome, is_answered in outcomes:
             if is_answered:
@@ -192,52 +203,6 @@ class _Load:
         is_lost = pl.col("ts_code").is_in(lost)
         kept = factors.filter(~is_lost)
         return factor_levels.on_stored_level(kept, stored, series), factors.filter(is_lost)
-
-    def _commit(self, conn: Connection, arrived: "_Arrived", days: list[date]) -> list[tuple[DayOutcome, bool]]:
-        """Write what arrived; return how each day stands, and whether this source is done with it."""
-        context, now = self.context, self.context.now()
-        ledger.lock_days(conn, _DATASET, days)
-        save_raw(conn, context, context.source.raw_factors(arrived.answer), now)
-        rows = arrived.factors.drop("raw_row").with_columns(
-            pl.lit(context.source.name).alias("source"), stamp(now).alias("updated_at")
-        )
-        factors = ADJUST_FACTOR.conform(rows)
-        self.report.add_counts(bulk_load.load(conn, ADJUST_FACTOR, factors, run_id=context.run_id))
-        filed = pl.when(pl.col("trade_date").is_in(days)).then(pl.col("trade_date")).otherwise(pl.lit(days[0]))
-        refused = arrived.rejected.with_columns(
-            filed.alias("day"), row_texts(arrived.answer, arrived.rejected["raw_row"])
-        )  # fmt: skip
-        rejects.save_rejected(
-            conn, _DATASET, days, rejected_rows(context, _DATASET, refused, now), ts_codes=self._spoken_of(days)
-        )
-        rejected = rejects.open_counts(conn, _DATASET, days)
-        present = bars.factor_counts(conn, days)
-        without_level = dict(arrived.without_level.group_by("ex_date").len().iter_rows())
-        outcomes: list[tuple[DayOutcome, bool]] = []
-        for day in days:
-            stands = _Standing(present.get(day, 0), rejected.get(day, 0), arrived.unanswered, without_level.get(day, 0))
-            outcome, is_answered = self._outcome(conn, day, stands)
-            names = self.still_open.answered[day] | {context.source.name}
-            entry = entry_of(context, _DATASET, outcome, started_at=self.started_at, now=now, sources=names)
-            ledger.write_entry(conn, entry)
-            outcomes.append((outcome, is_answered))
-        return outcomes
-
-    def _outcome(self, conn: Connection, day: date, stands: "_Standing") -> tuple[DayOutcome, bool]:
-        rows = stands.present
-        if problem := stands.problem():
-            return DayOutcome(day, "partial", None, rows, stands.rejected, problem), False
-        left = self.still_open.exchanges[day] - self.parts[day]
-        if left:
-            return DayOutcome(day, "partial", None, rows, detail=f"no answer for {', '.join(sorted(left))} yet"), True
-        before = self.context.calendar.previous(day)
-        signs = ex_day_signs(conn, day, before) if before else 0
-        if signs > rows:
-            came = f"{rows} factors" if rows else "no factor"
-            return DayOutcome(
-                day, "partial", signs, rows, detail=f"{signs} stocks opened ex-right and {came} came"
-            ), False
-        return DayOutcome(day, "complete" if rows else "empty", rows, rows), True
 
     def _spoken_of(self, days: list[date]) -> list[str] | None:
         """Return the stocks that this source was asked about, or None for all."""
@@ -279,34 +244,3 @@ class _Load:
         )
         self.report.failures.append(CallFailure(call.label, error))
         return error
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """What one transaction brings: the answer, its factors on the stored level, and what could not become one."""
-
-    answer: pl.DataFrame
-    factors: pl.DataFrame
-    rejected: pl.DataFrame
-    unanswered: int
-    without_level: pl.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """How many factors a day has, and what speaks against closing it."""
-
-    present: int
-    rejected: int
-    unanswered: int
-    without_level: int
-
-    def problem(self) -> str | None:
-        """Return what is wrong with the answer, for people."""
-        if self.unanswered:
-            return f"{self.unanswered} stocks gave no answer"
-        if self.rejected:
-            return f"{self.rejected} rejected"
-        if self.without_level:
-            return f"{self.without_level} factors could not be put on the level of the stored ones"
-        return None
