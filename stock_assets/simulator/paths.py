@@ -139,7 +139,9 @@ class Paths:
     def ex_sessions(self, row: int) -> Ints:
         """Return the sessions of one row's ex-dates after its first bar, oldest first."""
         sessions = self._ex_session[row]
-        return sessions[(sessions > self._listing.bars_from[row]) & (sessions < self._listing.bars_until[row])]
+        # The first bar of an older stock lies before the first session.
+        first = max(int(self._listing.bars_from[row]), 0)
+        return sessions[(sessions > first) & (sessions < self._listing.bars_until[row])]
 
     def walk(self, owner: Ints, count: Ints, step: Floats | float) -> Floats:
         """Return a bounded random walk at the places `count`; it stays within about one in both directions."""

@@ -302,6 +302,16 @@ def test_a_market_that_begins_late_has_older_stocks_from_its_first_session() -> 
         assert abs(float(bars[0][12] or 0)) <= 20.1
 
 
+@pytest.mark.parametrize("first", [date(2023, 1, 2), date(2025, 1, 2)])
+def test_a_market_that_begins_late_has_factors_of_ex_dates_only_in_their_order(first: date) -> None:
+    sessions = weekdays(first, date(2025, 12, 31))
+    market = SimulatedMarket(11, 60, sessions=sessions)
+    every = market.every_adjust_factor(FOREVER)
+    assert every == sorted(every)
+    assert sorted(every) == sorted(row for day in sessions for row in market.daily_adjust_factors(day, FOREVER))
+    assert len(every) > 30
+
+
 def test_more_stocks_than_codes_are_refused(sessions: list[date]) -> None:
     with pytest.raises(ValueError, match="more than the codes hold"):
         SimulatedMarket(1, 20_000, sessions=sessions)
