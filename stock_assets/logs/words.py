@@ -14,6 +14,9 @@ EVENTS: dict[str, tuple[str, str]] = {
     "factors.land": ("[复权因子] 入库", "[adjust factors] land"),
     "history.run": ("[历史同步] 合计", "[history sync] total"),
     "history.batch": ("[历史同步] 批次", "[history sync] batch"),
+    "finance.run": ("[财务同步] 合计", "[finance sync] total"),
+    "finance.judge": ("[财务同步] 翻译与检查", "[finance sync] judge"),
+    "finance.land": ("[财务同步] 入库", "[finance sync] land"),
     "alert.failed": ("[通知] 未能送达", "[alert] could not be delivered"),
     "fetch": ("[数据源] 取数", "[source] fetch"),
     "source.waiting": (
