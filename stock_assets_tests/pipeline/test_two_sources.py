@@ -249,6 +249,42 @@ def factors(both: Both) -> pl.DataFrame:
         return bars.read_factors(conn, None).sort("ts_code", "ex_date")
 
 
+def steps(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return each factor against the one before it; the first one against 1."""
+    factor = pl.col("back_adjust_factor")
+    step = factor / factor.shift(1, fill_value=1.0).over("ts_code")
+    return frame.select("ts_code", "ex_date", step.alias("step"))
+
+
+@pytest.mark.parametrize("began", ["baostock", "tushare"])
+def test_factors_of_two_sources_stand_on_one_level(years: Both, began: str) -> None:
+    market = years.baostock.server.market
+    assert isinstance(market, SimulatedMarket)
+    days = [day for day in ex_days(market) if day > EVENT]
+    told = [row for day in days for row in market.daily_adjust_factors(day, YEARS[-1])]
+    expected = pl.DataFrame(
+        [(f"{row[0][3:]}.{row[0][:2].upper()}", date.fromisoformat(row[1]), float(row[3])) for row in told],
+        schema=["ts_code", "ex_date", "back_adjust_factor"],
+        orient="row",
+    ).sort("ts_code", "ex_date")
+    other = {"baostock": "tushare", "tushare": "baostock"}
+    # Each in its turn, so that every stock has factors of both.
+    for place, first in enumerate(range(0, len(days), 12)):
+        source = began if place % 2 == 0 else other[began]
+        (years.baostock.server.open if source == "baostock" else years.baostock.server.close)()
+        report = ingest_factors(years.context, days[first : first + 12])
+        assert report.failure() is None, report.failures
+    found = factors(years)
+    mixed = found.filter(pl.col("source").n_unique().over("ts_code") == 2)
+    assert mixed["ts_code"].n_unique() > 10
+    # The first factor of a stock says which level its series has; every later step is the market's own, as exact as
+    # Tushare's four decimals are.
+    later = pl.col("ex_date") != pl.col("ex_date").min().over("ts_code")
+    assert_frame_equal(steps(found).filter(later), steps(expected).filter(later), rel_tol=1e-4)
+    levels = set((found["back_adjust_factor"] / expected["back_adjust_factor"]).round(3))
+    assert levels == {1.0, LEVEL}
+
+
 def test_a_factor_of_another_source_is_the_same_however_the_days_are_cut(years: Both) -> None:
     market = years.baostock.server.market
     assert isinstance(market, SimulatedMarket)
