@@ -5,6 +5,7 @@ that only reads the store never opens a session and `--help` never starts a serv
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, time
 from functools import cached_property
@@ -18,6 +19,7 @@ from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalenda
 from stock_assets.domain.errors import ConfigurationError
 from stock_assets.logs.setup import configure_logging, log_file
 from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
+from stock_assets.pipeline.finance_context import FinanceContext
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.sources.limiter import PacedLedger, RateLimiter
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from stock_assets.simulator.tushare_server import TushareServer
     from stock_assets.sources.baostock.pool import BaoStockPool
     from stock_assets.sources.base import MarketSource, RequestLedger
+    from stock_assets.sources.finance_base import FinanceSource
     from stock_assets.sources.tushare.client import TushareClient
 
 DAGSTER_DATABASE = "stock_assets_dagster"
@@ -173,17 +176,9 @@ class Installation:
 
         The simulated market answers as fast as it is asked.
         """
-        settings = self.settings
         store = StoredRates(self.database)
         self._exit.callback(store.close)
-        pace_of = tushare_paces(
-            settings.tushare_points,
-            least_interval_seconds=settings.tushare_min_interval_seconds,
-            is_adaptive=settings.tushare_is_adaptive,
-        )
-        if settings.source == _SIMULATED:
-            pace_of = _unhurried
-        return RateLimiter(store, pace_of, ledger=self.paced_quota(), stop=self.stop)
+        return RateLimiter(store, self._tushare_pace_of(), ledger=self.paced_quota(), stop=self.stop)
 
     @cached_property
     def tushare_client(self) -> "TushareClient | None":
@@ -304,6 +299,72 @@ class Installation:
         from stock_assets.sources.tushare.source import TushareSource  # noqa: PLC0415
 
         return (TushareSource(self.tushare_client, interval_seconds=self._tushare_interval_seconds()),)
+
+    @cached_property
+    def finance_source(self) -> "FinanceSource | None":
+        """Who is asked for finance reports: Tushare from 2,000 points on, else BaoStock; None where there is neither."""
+        from stock_assets.sources.tushare.finance_source import (  # noqa: PLC0415
+            LEAST_POINTS,
+            TushareFinance,
+            finance_costs,
+        )
+
+        settings = self.settings
+        self._refuse_a_mixture()
+        if settings.source == _BAOSTOCK or settings.tushare_points < LEAST_POINTS or self.tushare_client is None:
+            return None
+        costs = finance_costs(settings.tushare_points, self._tushare_pace_of())
+        name = _SIMULATED if settings.source == _SIMULATED else _TUSHARE
+        return TushareFinance(self.tushare_client, costs, name=name)
+
+    def finance(self, *, run_id: str | None = None, since: date | None = None) -> FinanceContext:
+        """Return what the verbs about finance reports need; `since` defaults to the settings' first day.
+
+        Errors: `ConfigurationError` where nobody can be asked.
+        """
+        settings, source = self.settings, self.finance_source
+        if source is None:
+            raise ConfigurationError(
+                problem="no source of finance reports: Tushare gives them from 2,000 points on; set TUSHARE_TOKEN and "
+                "TUSHARE_POINTS",
+                problem_zh="没有财务数据源：Tushare 需 2000 积分以上，请设置 TUSHARE_TOKEN 与 TUSHARE_POINTS",
+            )
+        return FinanceContext(
+            source=source,
+            database=self.database,
+            calendar=self.calendar,
+            now=self.now,
+            since=since or settings.sync_finance_history_start_date,
+            run_id=run_id,
+            batch_size=settings.sync_finance_history_batch_size,
+            missing_limit=settings.sync_incremental_missing_limit,
+            max_retries=settings.sync_failure_max_retries,
+            stop=self.stop,
+            progress=self.progress,
+        )
+
+    def _tushare_pace_of(self) -> Callable[[str], Pace]:
+        """Return how fast settings let Tushare's interfaces be called; the simulated market answers any pace."""
+        settings = self.settings
+        if settings.source == _SIMULATED:
+            return _unhurried
+        return tushare_paces(
+            settings.tushare_points,
+            least_interval_seconds=settings.tushare_min_interval_seconds,
+            is_adaptive=settings.tushare_is_adaptive,
+        )
+
+    @property
+    def uses_baostock(self) -> bool:
+        """Whether bars are asked of BaoStock, or of a simulated one."""
+        return self.settings.source != _TUSHARE
+
+    @property
+    def uses_tushare(self) -> bool:
+        """Whether bars are asked of Tushare, first or for what BaoStock lacks."""
+        return self.settings.source == _TUSHARE or (
+            self.settings.source == _AUTO and self.settings.tushare_token is not None
+        )
 
     def _tushare_interval_seconds(self) -> float:
         settings = self.settings
