@@ -106,12 +106,12 @@ class BaoStockClient:
             host=host, port=port, ledger=ledger, timeout_seconds=timeout_seconds, api_key=api_key, clock=clock
         )
         # Without a pool every call holds a session of its own.
-        self._fetch = BaoStockCalls(
+        self._calls = BaoStockCalls(
             pool.session if pool is not None else SessionOfACall(connect, slots, timeout_seconds),
             retry=retry or RetryPolicy(attempts=attempts, sleep=sleep),
             ledger=ledger,
             now=now,
-        ).fetch
+        )
 
     @property
     def name(self) -> str:
@@ -256,6 +256,9 @@ class BaoStockClient:
         """End every session."""
         if self._pool is not None:
             self._pool.close()
+
+    def _fetch(self, expected: Expectation, arguments: dict[str, str], *, if_empty: Answer, **facts: object) -> Answer:
+        return self._calls.fetch(expected, arguments, if_empty=if_empty, **facts)
 
 
 def _not_covered(ts_code: str, api: str) -> Refused | None:
