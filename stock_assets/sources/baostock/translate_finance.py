@@ -13,6 +13,15 @@ from typing import Final, Literal, NamedTuple
 
 import polars as pl
 
+from stock_assets.domain.baostock_finance_tables import (
+    RAW_BAOSTOCK_BALANCE,
+    RAW_BAOSTOCK_CASH_FLOW,
+    RAW_BAOSTOCK_DUPONT,
+    RAW_BAOSTOCK_GROWTH,
+    RAW_BAOSTOCK_OPERATION,
+    RAW_BAOSTOCK_PROFIT,
+)
+from stock_assets.domain.contract import Table
 from stock_assets.domain.finance_tables import VALUES
 from stock_assets.quality.finance_rules import REPORT_SCHEMA
 from stock_assets.sources.base import Translated
@@ -29,14 +38,17 @@ class Source(NamedTuple):
     basis: Basis
 
 
-TABLES: Final = (
-    "query_profit_data",
-    "query_operation_data",
-    "query_growth_data",
-    "query_balance_data",
-    "query_cash_flow_data",
-    "query_dupont_data",
-)
+RAW: Final[Mapping[str, Table]] = {
+    "query_profit_data": RAW_BAOSTOCK_PROFIT,
+    "query_operation_data": RAW_BAOSTOCK_OPERATION,
+    "query_growth_data": RAW_BAOSTOCK_GROWTH,
+    "query_balance_data": RAW_BAOSTOCK_BALANCE,
+    "query_cash_flow_data": RAW_BAOSTOCK_CASH_FLOW,
+    "query_dupont_data": RAW_BAOSTOCK_DUPONT,
+}
+"""The tables by the names of their requests, and where each is kept."""
+
+TABLES: Final = tuple(RAW)
 SOURCES: Final[Mapping[str, Source]] = {
     "roe": Source("query_profit_data", "roeAvg", 100, "recorded"),
     "netprofit_margin": Source("query_profit_data", "npMargin", 100, "recorded"),
@@ -69,19 +81,28 @@ _DECIMALS: Final = 8
 def joined(answers: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Return the answers of all six tables (TABLES), all text, as one row for each stock and period.
 
-    The announcement's day is the latest that the tables name. A period that a table lacks has nulls there.
+    The announcement's day is the latest that the tables name; what each of them names stays beside it. A period that a
+    table lacks has nulls there.
 
     Errors: `KeyError` when a table is missing: a report must not look as if it had lost figures.
     """
     whole: pl.DataFrame | None = None
     for table in TABLES:
-        part = answers[table].rename({"pubDate": f"pubDate_{table}"})
+        part = answers[table].rename({"pubDate": _own_day(table)})
         whole = part if whole is None else whole.join(part, on=_PERIOD, how="full", coalesce=True)
     assert whole is not None  # noqa: S101  there are six
     # ISO days sort as texts.
-    return whole.with_columns(pubDate=pl.max_horizontal(f"pubDate_{table}" for table in TABLES)).drop(
-        f"pubDate_{table}" for table in TABLES
-    )
+    return whole.with_columns(pubDate=pl.max_horizontal(map(_own_day, TABLES)))
+
+
+def raw_rows(frame: pl.DataFrame) -> list[tuple[Table, pl.DataFrame]]:
+    """Return what each table said of the reports in rows of `joined`; tables that said nothing are left out."""
+    parts: list[tuple[Table, pl.DataFrame]] = []
+    for name, table in RAW.items():
+        told = frame.filter(pl.col(_own_day(name)).is_not_null()).with_columns(pubDate=_own_day(name))
+        if not told.is_empty():
+            parts.append((table, told.select(table.empty_text().columns)))
+    return parts
 
 
 def translate_finance(frame: pl.DataFrame) -> Translated:
@@ -109,6 +130,10 @@ def translate_finance(frame: pl.DataFrame) -> Translated:
         for row in (values[name].is_null() & (frame[text] != "")).fill_null(value=False).arg_true()
     ]
     return Translated(values.select(REPORT_SCHEMA.names()), tuple(sorted(unreadable)))
+
+
+def _own_day(table: str) -> str:
+    return f"pubDate_{table}"
 
 
 def _day(column: str) -> pl.Expr:
