@@ -44,11 +44,13 @@ _MISSING: Final = f"""
     ), short AS MATERIALIZED (
         SELECT trade_date FROM expected LEFT JOIN present USING (trade_date) WHERE expected > coalesce(present, 0)
     )
-    SELECT gap.ts_code, short.trade_date FROM short CROSS JOIN LATERAL (
-        SELECT ts_code FROM listed WHERE short.trade_date >= list_date AND short.trade_date < delist_date
-        EXCEPT SELECT ts_code FROM stock_daily WHERE stock_daily.trade_date = short.trade_date
+    SELECT short.trade_date, gap.ts_codes FROM short CROSS JOIN LATERAL (
+        SELECT string_agg(ts_code, ',' ORDER BY ts_code) AS ts_codes FROM (
+            SELECT ts_code FROM listed WHERE short.trade_date >= list_date AND short.trade_date < delist_date
+            EXCEPT SELECT ts_code FROM stock_daily WHERE stock_daily.trade_date = short.trade_date
+        ) AS lacking
     ) AS gap
-    ORDER BY short.trade_date, gap.ts_code
+    WHERE gap.ts_codes IS NOT NULL ORDER BY short.trade_date
 """  # noqa: S608  (built from constants)
 _DAY_COUNTS: Final = f"""
     WITH listed AS MATERIALIZED ({_LISTED}), expected AS ({_EXPECTED}), present AS (
@@ -115,7 +117,10 @@ def missing_bars(
     """Return ts_code and trade_date of every bar of [start, end] that should be there and is not, by day and code."""
     codes = None if ts_codes is None else list(ts_codes)
     query = sql.SQL(_MISSING).format(start=start, end=end, codes=codes, excluded=list(exclude_exchanges))
-    return copy_out(conn, query, {"ts_code": pl.String(), "trade_date": pl.Date()})
+    # One line a day: a line for each of millions of gaps would take minutes to read.
+    days = copy_out(conn, query, {"trade_date": pl.Date(), "ts_codes": pl.String()})
+    gaps = days.select(pl.col("ts_codes").str.split(",").alias("ts_code"), "trade_date")
+    return gaps.explode("ts_code")
 
 
 def expected_bars(
