@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import ConfigurationError
+from stock_assets.domain.quarters import periods_between
 from stock_assets.logs.setup import configure_logging, log_file
 from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.pipeline.finance_context import FinanceContext
@@ -26,7 +27,7 @@ from stock_assets.sources.limiter import PacedLedger, RateLimiter
 from stock_assets.sources.pacing import Pace
 from stock_assets.sources.tushare_tiers import paces as tushare_paces
 from stock_assets.sources.tushare_tiers import tier_of
-from stock_assets.storage import index_management, ledger, migrate
+from stock_assets.storage import index_management, ledger, migrate, reference
 from stock_assets.storage.database import Database, ensure_database
 from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
@@ -49,6 +50,10 @@ _DAGSTER_DRIVER = "postgresql+psycopg2"
 _EVENING = time(22, 0)
 # Other processes let us in between their calls, or when they end.
 _PATIENCE = 20
+# Most requests whose answers a dying run loses, where settings name more stocks a batch.
+_AT_RISK = 1_500
+# One part in so many of a day's requests goes to stocks that were never asked for.
+_SHARE_FOR_MISSING = 10
 # Calls a minute of each interface of the simulated market: more than can be made.
 _UNHURRIED_CALLS = 1_000_000
 
@@ -302,7 +307,7 @@ class Installation:
 
     @cached_property
     def finance_source(self) -> "FinanceSource | None":
-        """Who is asked for finance reports: Tushare from 2,000 points on, else BaoStock; None where there is neither."""
+        """Who is asked for finance reports: Tushare from 2,000 points on, else BaoStock, unless Tushare alone is wanted."""
         from stock_assets.sources.tushare.finance_source import (  # noqa: PLC0415
             LEAST_POINTS,
             TushareFinance,
@@ -312,7 +317,7 @@ class Installation:
         settings = self.settings
         self._refuse_a_mixture()
         if settings.source == _BAOSTOCK or settings.tushare_points < LEAST_POINTS or self.tushare_client is None:
-            return None
+            return None if settings.source == _TUSHARE else self._baostock_finance()
         costs = finance_costs(settings.tushare_points, self._tushare_pace_of())
         name = _SIMULATED if settings.source == _SIMULATED else _TUSHARE
         return TushareFinance(self.tushare_client, costs, name=name)
@@ -323,25 +328,55 @@ class Installation:
         Errors: `ConfigurationError` where nobody can be asked.
         """
         settings, source = self.settings, self.finance_source
+        since = since or settings.sync_finance_history_start_date
         if source is None:
             raise ConfigurationError(
                 problem="no source of finance reports: Tushare gives them from 2,000 points on; set TUSHARE_TOKEN and "
                 "TUSHARE_POINTS",
                 problem_zh="没有财务数据源：Tushare 需 2000 积分以上，请设置 TUSHARE_TOKEN 与 TUSHARE_POINTS",
             )
+        a_stock = source.costs.requests(1, len(periods_between(since, self.now().astimezone(SHANGHAI).date())))
+        missing_limit = settings.sync_incremental_missing_limit
+        if source.costs.requests_per_report > 1:
+            # A few hundred stocks would use up the day's requests, which the day's bars need too.
+            missing_limit = min(missing_limit, settings.baostock_daily_quota // _SHARE_FOR_MISSING // max(1, a_stock))
         return FinanceContext(
             source=source,
             database=self.database,
             calendar=self.calendar,
             now=self.now,
-            since=since or settings.sync_finance_history_start_date,
+            since=since,
             run_id=run_id,
-            batch_size=settings.sync_finance_history_batch_size,
-            missing_limit=settings.sync_incremental_missing_limit,
+            batch_size=min(settings.sync_finance_history_batch_size, max(1, _AT_RISK // max(1, a_stock))),
+            missing_limit=missing_limit,
             max_retries=settings.sync_failure_max_retries,
             stop=self.stop,
             progress=self.progress,
         )
+
+    def _baostock_finance(self) -> "FinanceSource":
+        from stock_assets.sources.baostock.finance_source import BaoStockFinance  # noqa: PLC0415
+
+        name = _SIMULATED if self.settings.source == _SIMULATED else _BAOSTOCK
+        return BaoStockFinance(
+            self.baostock_pool.session,
+            name=name,
+            listed=self._listed,
+            ledger=self.quota,
+            requests_per_minute=self.requests_per_minute,
+            now=self.now,
+        )
+
+    def _listed(self, ts_code: str) -> tuple[date, date | None] | None:
+        return self._lives.get(ts_code)
+
+    @cached_property
+    def _lives(self) -> dict[str, tuple[date, date | None]]:
+        """Since when each stock of the store is listed, and until when."""
+        with self.database.read() as conn:
+            securities = reference.read_securities(conn)
+        lives = securities.select("ts_code", "list_date", "delist_date").iter_rows()
+        return {code: (listed, delisted) for code, listed, delisted in lives}
 
     def _tushare_pace_of(self) -> Callable[[str], Pace]:
         """Return how fast settings let Tushare's interfaces be called; the simulated market answers any pace."""

@@ -1,6 +1,7 @@
 """What settings choose."""
 
 import threading
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,46 @@ def test_the_simulated_market_has_a_tushare_of_its_own(database_url: str, tmp_pa
         answer = client.stock_basic()
         assert isinstance(answer, Rows)
         assert answer.frame["ts_code"].str.ends_with(".BJ").any()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "token", "points", "asked"),
+    [
+        ("auto", None, 2000, "baostock"),
+        ("auto", "t", 2000, "tushare"),
+        ("auto", "t", 120, "baostock"),
+        ("baostock", "t", 5000, "baostock"),
+        ("tushare", "t", 2000, "tushare"),
+        ("tushare", "t", 120, None),
+        ("simulated", None, 2000, "simulated"),
+    ],
+)
+def test_reports_come_from_tushare_or_else_from_baostock(
+    database_url: str, tmp_path: Path, chosen: str, token: str | None, points: int, asked: str | None
+) -> None:
+    settings = Settings(
+        home=tmp_path,
+        database_url=database_url,  # pyright: ignore[reportArgumentType]  pydantic makes secrets of them
+        source=chosen,  # pyright: ignore[reportArgumentType]
+        tushare_token=token,  # pyright: ignore[reportArgumentType]
+        tushare_points=points,
+        simulated_stocks=20,
+    )
+    with Installation(settings) as installation:
+        source = installation.finance_source
+        assert (source and source.name) == asked
+        if source is not None:
+            assert (source.costs.requests_per_report == 6) == (asked == "baostock")
+
+
+def test_where_a_report_takes_six_requests_a_batch_and_what_was_never_asked_for_are_small(
+    database_url: str, tmp_path: Path
+) -> None:
+    shared = {"home": tmp_path, "database_url": database_url, "today": date(2026, 3, 2)}
+    with Installation(Settings(**shared)) as installation:  # pyright: ignore[reportArgumentType]
+        finance = installation.finance(since=date(2020, 1, 1))
+        # 24 quarters and six tables: 144 requests a stock, a tenth of the day for those never asked for.
+        assert (finance.batch_size, finance.missing_limit) == (10, 34)
+    with Installation(Settings(**shared, tushare_token="t")) as installation:  # pyright: ignore[reportArgumentType]
+        finance = installation.finance(since=date(2020, 1, 1))
+        assert (finance.batch_size, finance.missing_limit) == (100, 300)

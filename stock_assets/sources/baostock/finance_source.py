@@ -52,18 +52,19 @@ class BaoStockFinance:
         name: str = SOURCE,
         listed: Listed = _nobody_knows,
         ledger: RequestLedger | None = None,
-        request_seconds: float = _REQUEST_SECONDS,
+        requests_per_minute: int | None = None,
         retry: RetryPolicy | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Connect nothing yet; `sessions` lends them, such as `BaoStockPool.session`, and counts what they send.
 
-        `listed` saves the requests for quarters in which a stock cannot have reported.
+        `listed` saves the requests for quarters in which a stock cannot have reported; `requests_per_minute` is the pace
+        that the sessions keep, where a person asked for one.
         """
         self._calls = BaoStockCalls(sessions, retry=retry, ledger=ledger, now=now)
         self._name = name
         self._listed = listed
-        self._request_seconds = request_seconds
+        self._request_seconds = max(_REQUEST_SECONDS, 60 / requests_per_minute if requests_per_minute else 0.0)
         self._now = now
 
     @property
