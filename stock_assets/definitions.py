@@ -16,6 +16,7 @@ from stock_assets.assets.market import market_assets
 from stock_assets.assets.partitions import trading_days
 from stock_assets.assets.reference import REFERENCE_ASSETS
 from stock_assets.assets.resources import baostock_resource, store_resource
+from stock_assets.assets.source_checks import source_checks
 from stock_assets.automation.jobs import market_jobs
 from stock_assets.automation.schedules import nightly_schedule
 from stock_assets.wiring import Installation
@@ -35,7 +36,7 @@ def build_definitions(installation: Installation) -> Definitions:
 def _definitions(installation: Installation, days: TimeWindowPartitionsDefinition) -> Definitions:
     return Definitions(
         assets=[*REFERENCE_ASSETS, *market_assets(days)],
-        asset_checks=[*REFERENCE_CHECKS, *market_checks(days)],
+        asset_checks=[*REFERENCE_CHECKS, *market_checks(days), *source_checks(days)],
         jobs=market_jobs(),
         schedules=[nightly_schedule(installation)],
         resources={"store": store_resource(installation), "baostock_pool": baostock_resource(installation)},

@@ -75,7 +75,7 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
             counts = coverage.day_counts(conn, days[0], days[-1]).filter(pl.col("trade_date").is_in(days))
         # A run for a few stocks cannot make a day whole, and must not fail for it.
         is_restricted = bool(restricted_codes(context.run))
-        _tell_each_day(
+        tell_each_day(
             context,
             "stock_daily_complete",
             {
@@ -102,7 +102,7 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
             day: _quality(found.filter(pl.col("trade_date") == day), refused.filter(pl.col("trade_date") == day))
             for day in days[-TOLD_BY_DAY:]
         }
-        _tell_each_day(context, "stock_daily_findings", by_day)
+        tell_each_day(context, "stock_daily_findings", by_day)
         return _quality(found, refused)
 
     return [stock_daily_complete, stock_daily_findings]
@@ -143,7 +143,7 @@ def _quality(found: pl.DataFrame, refused: pl.DataFrame) -> AssetCheckResult:
     )
 
 
-def _tell_each_day(context: AssetCheckExecutionContext, name: str, verdicts: Mapping[date, AssetCheckResult]) -> None:
+def tell_each_day(context: AssetCheckExecutionContext, name: str, verdicts: Mapping[date, AssetCheckResult]) -> None:
     """Put a verdict on the page of each day of a range: Dagster files the result of a ranged run under no day."""
     if len(verdicts) == 1:
         return

@@ -30,6 +30,10 @@ _CHECKS: Final = {
         "有值得注意的行：警告 {warnings} 条（见表 quality_finding），拒绝 {rejected rows} 行（见表 rejected_row）",
         "some rows deserve a look: {warnings} warnings (table quality_finding), {rejected rows} rejected (table rejected_row)",
     ),
+    "sources_agree": (
+        "两个数据源的日线不一致：{differences that fail} 处，共比较 {stock-days compared} 条日线（详见 Dagster 的检查 sources_agree）",
+        "the sources differ in {differences that fail} values of {stock-days compared} bars (see check sources_agree in Dagster)",
+    ),
     "calendars_agree": (
         "数据源的日历与交易所日历不一致：{disagreements}",
         "the source's calendar differs from the exchanges' on {disagreements}",

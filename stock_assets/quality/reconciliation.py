@@ -12,8 +12,9 @@ Compared is what the exchange published. Turnover rates, valuations and `is_st` 
 the sources' floating shares differed for 1 to 2 % of the stocks. Which source is right is not decided here.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal, get_args
 
 import polars as pl
@@ -97,7 +98,12 @@ class Reconciliation:
     @property
     def is_passed(self) -> bool:
         """Whether no difference is of a kind that fails."""
-        return not self.differences["kind"].is_in(list(FAILING)).any()
+        return not self.failing
+
+    @property
+    def failing(self) -> int:
+        """The number of differences of a kind that fails."""
+        return int(self.differences["kind"].is_in(list(FAILING)).sum())
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -121,7 +127,7 @@ class Reconciliation:
             "compared": self.compared,
             "left_out": self.left_out,
             "passed": self.is_passed,
-            "failing": int(self.differences["kind"].is_in(list(FAILING)).sum()),
+            "failing": self.failing,
             "counts": self.counts,
             "worst": worst.to_dicts(),
         }
@@ -148,23 +154,45 @@ def reconcile(  # noqa: PLR0913 - two sources, and each way to narrow what is co
     parts = [_covered(frame, exchanges) for frame in (first, second)]
     left_out = first.height + second.height - parts[0].height - parts[1].height
     differences = [bar_differences(parts[0], parts[1], columns=columns, tolerances=tolerances)]
-    alone = differences[0].filter((pl.col("column") == ROW) & (pl.col("first") == 1.0)).height
-    compared = parts[0].height - alone
+    compared = parts[0].join(parts[1], on=_BAR_KEY, how="semi").height
     if factors is not None:
         steps = [_covered(frame, exchanges) for frame in factors]
         left_out += sum(frame.height for frame in factors) - steps[0].height - steps[1].height
         differences.append(factor_differences(steps[0], steps[1], tolerances=tolerances))
         compared += steps[0].join(steps[1], on=["ts_code", "ex_date"], how="semi").height
-    found = pl.concat(differences)
-    ordered = found.sort(
-        pl.col("kind").is_in(list(FAILING)),
-        "relative",
-        "ts_code",
-        "trade_date",
-        "column",
-        descending=[True, True, False, False, False],
+    return Reconciliation(names[0], names[1], compared, left_out, _worst_first(differences))
+
+
+def reconcile_days(
+    first: pl.DataFrame, second: pl.DataFrame, *, names: tuple[str, str] = ("first", "second")
+) -> dict[date, Reconciliation]:
+    """Return the verdict on each day of two sources' bars, which are of exchanges that both cover (see `reconcile`)."""
+    pairs = first.join(second, on=_BAR_KEY, how="semi").group_by("trade_date").len()
+    compared: dict[date, int] = dict(pairs.iter_rows())
+    parts = bar_differences(first, second).partition_by("trade_date", as_dict=True)
+    days = sorted({*first["trade_date"], *second["trade_date"]})
+    none = DIFFERENCES.to_frame()
+    return {
+        day: Reconciliation(names[0], names[1], compared.get(day, 0), 0, _worst_first([parts.get((day,), none)]))
+        for day in days
+    }
+
+
+def together(parts: Sequence[Reconciliation]) -> Reconciliation:
+    """Return one verdict on several days or stocks of the same two sources; there must be at least one."""
+    return Reconciliation(
+        parts[0].first,
+        parts[0].second,
+        sum(part.compared for part in parts),
+        sum(part.left_out for part in parts),
+        _worst_first([part.differences for part in parts]),
     )
-    return Reconciliation(names[0], names[1], compared, left_out, ordered)
+
+
+def tolerance_of(column: str, tolerances: Tolerances = TOLERANCES) -> tuple[str, float] | None:
+    """Return name and size of the tolerance of a compared column; rows and flags have none."""
+    name = "factor_step" if column == FACTOR else _TOLERANCE_OF.get(column)
+    return None if name is None else (name, getattr(tolerances, name))
 
 
 def bar_differences(
@@ -236,6 +264,17 @@ def factor_differences(
     return _rows(both.filter(is_different).rename({"ex_date": "trade_date"}), FACTOR, kind)
 
 
+def _worst_first(differences: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(differences).sort(
+        pl.col("kind").is_in(list(FAILING)),
+        "relative",
+        "ts_code",
+        "trade_date",
+        "column",
+        descending=[True, True, False, False, False],
+    )
+
+
 def _before(value: pl.Expr) -> pl.Expr:
     """Return the last value of the stock before this row."""
     return value.forward_fill().shift(1).over("ts_code")
@@ -284,7 +323,7 @@ def _flags(pairs: pl.DataFrame) -> pl.DataFrame:
 
 def _values(pairs: pl.DataFrame, column: str, tolerances: Tolerances) -> pl.DataFrame:
     one, two = pl.col(column), pl.col(f"{column}_2")
-    tolerance: float = _tolerances_by_column(tolerances)[column]
+    tolerance: float = getattr(tolerances, _TOLERANCE_OF[column])
     either = pl.coalesce(one, two)
     is_price = _TOLERANCE_OF[column] == _PRICE
     # A halted day has no trades, so that of volume, amount and change only a zero says the same as silence.
@@ -308,7 +347,3 @@ def _is_other_unit(one: pl.Expr, two: pl.Expr, unit_ratio: float) -> pl.Expr:
     power = ratio.log(10.0).round()
     same_sign = (one > 0) == (two > 0)
     return same_sign & (one != 0) & (two != 0) & (power >= 1) & ((ratio / 10.0**power - 1).abs() <= unit_ratio)
-
-
-def _tolerances_by_column(tolerances: Tolerances) -> Mapping[str, float]:
-    return {column: getattr(tolerances, name) for column, name in _TOLERANCE_OF.items()}

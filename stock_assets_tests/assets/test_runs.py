@@ -42,11 +42,13 @@ def run(
     **config: Any,  # noqa: ANN401
 ) -> ExecuteInProcessResult:
     """Run a job for one key or for a range (first, last)."""
-    ops = {name: {"config": config} for name in ("daily_bars", "adjust_factor")} if config else {}
+    chosen = definitions.resolve_job_def(job)
+    loading = [name for name in ("daily_bars", "adjust_factor") if chosen.has_node_named(name)]
+    ops = {name: {"config": config} for name in loading} if config else {}
     tags = {}
     if len(keys) > 1:
         tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
-    result = definitions.resolve_job_def(job).execute_in_process(
+    result = chosen.execute_in_process(
         instance=instance,
         run_config={"ops": ops, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         partition_key=keys[0] if len(keys) == 1 else None,

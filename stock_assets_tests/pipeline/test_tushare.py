@@ -14,7 +14,8 @@ from stock_assets.domain.tables import RAW_TUSHARE_DAILY, RAW_TUSHARE_SUSPEND
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
-from stock_assets.pipeline.stored_answers import reconcile_stored
+from stock_assets.pipeline.stored_answers import compare_stored
+from stock_assets.quality.reconciliation import together
 from stock_assets.simulator.market import SimulatedMarket
 from stock_assets.simulator.tushare_market import SimulatedTushare, beijing_market
 from stock_assets.simulator.tushare_server import TOKEN, TushareServer
@@ -115,7 +116,11 @@ def test_what_both_sources_last_said_is_compared(context: PipelineContext, works
     ingest_days(workshop.context, DAYS)
     ingest_days(context, DAYS, refetch=True)
     with context.database.read() as conn:
-        result = reconcile_stored(conn, DAYS)
+        days = compare_stored(conn, DAYS)
+    assert [(one.day, one.told_by, one.in_part) for one in days] == [
+        (day, ("baostock", "tushare"), None) for day in DAYS
+    ]
+    result = together([one.result for one in days if one.result is not None])
     assert result.is_passed, result.worst()
     assert (result.first, result.second) == ("baostock", "tushare")
     assert result.compared > 0
@@ -126,5 +131,8 @@ def test_what_both_sources_last_said_is_compared(context: PipelineContext, works
         wrong = row.with_columns(pl.lit("1.0").alias(name) for name in names if name not in row.columns).select(names)
         save_answer(conn, RAW_TUSHARE_DAILY, wrong, fetched_at=TODAY, run_id=None)
     with context.database.read() as conn:
-        assert not reconcile_stored(conn, DAYS).is_passed
-        assert reconcile_stored(conn, [date(2025, 1, 1)]).compared == 0
+        first, *others = compare_stored(conn, [*DAYS, date(2025, 1, 1)])
+    assert first.result is not None
+    assert not first.result.is_passed
+    assert [one.result is not None and one.result.is_passed for one in others] == [True] * (len(DAYS) - 1) + [False]
+    assert (others[-1].told_by, others[-1].result) == ((), None)
