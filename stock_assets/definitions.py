@@ -12,11 +12,13 @@ from dagster import (
 )
 
 from stock_assets.assets.checks import REFERENCE_CHECKS, market_checks
-from stock_assets.assets.market import market_assets
+from stock_assets.assets.finance import finance_assets
+from stock_assets.assets.market import RawTables, market_assets
 from stock_assets.assets.partitions import trading_days
 from stock_assets.assets.reference import REFERENCE_ASSETS
-from stock_assets.assets.resources import baostock_resource, store_resource
+from stock_assets.assets.resources import baostock_resource, store_resource, tushare_resource
 from stock_assets.assets.source_checks import source_checks
+from stock_assets.automation.finance_jobs import finance_history_job, finance_increment_job, finance_schedule
 from stock_assets.automation.jobs import market_jobs
 from stock_assets.automation.schedules import nightly_schedule
 from stock_assets.wiring import Installation
@@ -34,12 +36,17 @@ def build_definitions(installation: Installation) -> Definitions:
 
 
 def _definitions(installation: Installation, days: TimeWindowPartitionsDefinition) -> Definitions:
+    raw = RawTables.of(installation)
     return Definitions(
-        assets=[*REFERENCE_ASSETS, *market_assets(days)],
+        assets=[*REFERENCE_ASSETS, *market_assets(days, raw), *finance_assets(days)],
         asset_checks=[*REFERENCE_CHECKS, *market_checks(days), *source_checks(days)],
-        jobs=market_jobs(),
-        schedules=[nightly_schedule(installation)],
-        resources={"store": store_resource(installation), "baostock_pool": baostock_resource(installation)},
+        jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],
+        schedules=[nightly_schedule(installation), finance_schedule(installation)],
+        resources={
+            "store": store_resource(installation),
+            "baostock_pool": baostock_resource(installation),
+            "tushare_limiter": tushare_resource(installation),
+        },
         executor=in_process_executor,
     )
 

@@ -27,7 +27,7 @@ from stock_assets.sources.limiter import PacedLedger, RateLimiter
 from stock_assets.sources.pacing import Pace
 from stock_assets.sources.tushare_tiers import paces as tushare_paces
 from stock_assets.sources.tushare_tiers import tier_of
-from stock_assets.storage import index_management, ledger, migrate, reference
+from stock_assets.storage import finance_progress, index_management, ledger, migrate, reference
 from stock_assets.storage.database import Database, ensure_database
 from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
@@ -322,6 +322,26 @@ class Installation:
         name = _SIMULATED if settings.source == _SIMULATED else _TUSHARE
         return TushareFinance(self.tushare_client, costs, name=name)
 
+    def why_no_finance(self) -> ConfigurationError | None:
+        """Return why reports are not asked for along with the day's bars; None where they are."""
+        try:
+            source = self.finance_source
+        except ConfigurationError as error:
+            return error
+        if source is None:
+            return _no_finance_source()
+        if source.costs.requests_per_report == 1:
+            return None
+        with self.database.read() as conn:
+            stocks = finance_progress.read_stocks(conn, source.name, source.costs.exchanges)
+        if stocks["known_through"].null_count() < stocks.height:
+            return None
+        return ConfigurationError(
+            problem=f"no finance report is in the store, and a history from {source.name} takes hours; "
+            "run `stock-assets history finance` once",
+            problem_zh=f"尚无财务数据，而从 {source.name} 装载历史需数小时；请先运行一次 stock-assets history finance",
+        )
+
     def finance(self, *, run_id: str | None = None, since: date | None = None) -> FinanceContext:
         """Return what the verbs about finance reports need; `since` defaults to the settings' first day.
 
@@ -330,11 +350,7 @@ class Installation:
         settings, source = self.settings, self.finance_source
         since = since or settings.sync_finance_history_start_date
         if source is None:
-            raise ConfigurationError(
-                problem="no source of finance reports: Tushare gives them from 2,000 points on; set TUSHARE_TOKEN and "
-                "TUSHARE_POINTS",
-                problem_zh="没有财务数据源：Tushare 需 2000 积分以上，请设置 TUSHARE_TOKEN 与 TUSHARE_POINTS",
-            )
+            raise _no_finance_source()
         a_stock = source.costs.requests(1, len(periods_between(since, self.now().astimezone(SHANGHAI).date())))
         missing_limit = settings.sync_incremental_missing_limit
         if source.costs.requests_per_report > 1:
@@ -440,6 +456,13 @@ class Installation:
             progress=self.progress,
             slow_seconds=self.settings.slow_item_seconds,
         )
+
+
+def _no_finance_source() -> ConfigurationError:
+    return ConfigurationError(
+        problem="no source of finance reports: Tushare gives them from 2,000 points on; set TUSHARE_TOKEN and TUSHARE_POINTS",
+        problem_zh="没有财务数据源：Tushare 需 2000 积分以上，请设置 TUSHARE_TOKEN 与 TUSHARE_POINTS",
+    )
 
 
 def _unhurried(_api: str) -> Pace:

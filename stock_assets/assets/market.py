@@ -1,6 +1,7 @@
 """Daily bars and adjustment factors, one partition a trading day; a range of days is one run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
 
@@ -15,7 +16,6 @@ from dagster import (
     MaterializeResult,
     PartitionsDefinition,
     ResourceParam,
-    asset,
     multi_asset,
 )
 from pydantic import Field
@@ -24,7 +24,16 @@ from stock_assets.assets.failures import RETRY, plain_failures
 from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.codes import parse_code
-from stock_assets.domain.tables import ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, STOCK_DAILY
+from stock_assets.domain.contract import Table
+from stock_assets.domain.tables import (
+    ADJUST_FACTOR,
+    RAW_BAOSTOCK_DAILY,
+    RAW_TUSHARE_ADJ_FACTOR,
+    RAW_TUSHARE_DAILY,
+    RAW_TUSHARE_DAILY_BASIC,
+    RAW_TUSHARE_SUSPEND,
+    STOCK_DAILY,
+)
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
 from stock_assets.pipeline.report import IngestReport
@@ -32,6 +41,7 @@ from stock_assets.sources.base import MarketSource
 from stock_assets.wiring import Installation
 
 GROUP = "market"
+RAW = "raw_"
 _BARS_OP = "daily_bars"
 
 
@@ -46,25 +56,31 @@ class LoadConfig(Config):
     )
 
 
-def market_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefinition]:
-    """Return `raw_baostock_daily` with `stock_daily` (one landing), and `adjust_factor`."""
+@dataclass(frozen=True, slots=True)
+class RawTables:
+    """What the sources in use say, word by word, as assets: of bars and of factors."""
+
+    bars: tuple[Table, ...]
+    factors: tuple[Table, ...]
+
+    @classmethod
+    def of(cls, installation: Installation) -> "RawTables":
+        """Return the raw tables of an installation's sources; a table that nobody fills would look like a gap."""
+        bars: tuple[Table, ...] = (RAW_BAOSTOCK_DAILY,) if installation.uses_baostock else ()
+        factors: tuple[Table, ...] = ()
+        if installation.uses_tushare:
+            bars += (RAW_TUSHARE_DAILY, RAW_TUSHARE_DAILY_BASIC, RAW_TUSHARE_SUSPEND)
+            factors += (RAW_TUSHARE_ADJ_FACTOR,)
+        return cls(bars, factors)
+
+
+def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> list[AssetsDefinition]:
+    """Return `stock_daily` with the raw tables of its sources (one landing), and `adjust_factor` with theirs."""
 
     @multi_asset(
         specs=[
-            AssetSpec(
-                RAW_BAOSTOCK_DAILY.name,
-                description=RAW_BAOSTOCK_DAILY.comment,
-                metadata=table_metadata(RAW_BAOSTOCK_DAILY),
-                kinds={"postgres"},
-                deps=["trading_calendar", "securities"],
-            ),
-            AssetSpec(
-                STOCK_DAILY.name,
-                description=STOCK_DAILY.comment,
-                metadata=table_metadata(STOCK_DAILY),
-                kinds={"postgres"},
-                deps=[RAW_BAOSTOCK_DAILY.name],
-            ),
+            *(_spec(table, after=("trading_calendar", "securities"), skippable=True) for table in raw.bars),
+            _spec(STOCK_DAILY, after=[table.name for table in raw.bars]),
         ],
         name=_BARS_OP,
         group_name=GROUP,
@@ -87,41 +103,74 @@ def market_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefinit
                 ts_codes=[parse_code(code) for code in config.codes] or None,
                 refetch=_refetch(config, days),
             )
-            selected = {key.to_user_string() for key in context.selected_asset_keys}
-            # Raw and business rows are one landing: whichever was selected, both are there now.
-            _tell_landed(context, report, keys={RAW_BAOSTOCK_DAILY.name, STOCK_DAILY.name} - selected)
-            _fail_if_unanswered(context, report, keys=selected)
-        _tell_days(context, report, keys=selected)
-        for key in sorted(selected):
-            yield MaterializeResult(asset_key=key, metadata=ingest_metadata(report))
+            always = [STOCK_DAILY.name, *_names(baostock_pool.raw_daily(baostock_pool.no_daily()))]
+            results = _results(context, report, always=always)
+        yield from results
 
-    @asset(
+    @multi_asset(
+        specs=[
+            *(_spec(table, after=(STOCK_DAILY.name,), skippable=True) for table in raw.factors),
+            _spec(ADJUST_FACTOR, after=[STOCK_DAILY.name, *(table.name for table in raw.factors)]),
+        ],
         name=ADJUST_FACTOR.name,
         group_name=GROUP,
-        description=ADJUST_FACTOR.comment,
-        metadata=table_metadata(ADJUST_FACTOR),
-        kinds={"postgres"},
-        deps=[STOCK_DAILY.name],
         partitions_def=trading_days,
         backfill_policy=BackfillPolicy.single_run(),
         retry_policy=RETRY,
+        can_subset=True,
     )
     def adjust_factor(
         context: AssetExecutionContext,
         config: LoadConfig,
         store: ResourceParam[Installation],
         baostock_pool: ResourceParam[MarketSource],
-    ) -> MaterializeResult[Any]:
+    ) -> Iterator[MaterializeResult[Any]]:
         days = days_of(context.partition_keys)
         with plain_failures(store.settings.language):
             report = ingest_factors(
                 store.pipeline(source=baostock_pool, run_id=context.run.run_id), days, refetch=_refetch(config, days)
             )
-            _fail_if_unanswered(context, report, keys={ADJUST_FACTOR.name})
-        _tell_days(context, report, keys={ADJUST_FACTOR.name})
-        return MaterializeResult(metadata=ingest_metadata(report))
+            always = [ADJUST_FACTOR.name, *_names(baostock_pool.raw_factors(baostock_pool.no_factors()))]
+            results = _results(context, report, always=always)
+        yield from results
 
     return [daily_bars, adjust_factor]
+
+
+def _spec(table: Table, *, after: Iterable[str], skippable: bool = False) -> AssetSpec:
+    """Return an asset's spec; what a source said may be skipped, in a run in which that source said nothing."""
+    return AssetSpec(
+        table.name,
+        description=table.comment,
+        metadata=table_metadata(table),
+        kinds={"postgres"},
+        deps=list(after),
+        skippable=skippable,
+    )
+
+
+def _results(
+    context: AssetExecutionContext, report: IngestReport, *, always: Iterable[str]
+) -> list[MaterializeResult[Any]]:
+    """Return the results of one landing: whichever asset was selected, raw and business rows are there now.
+
+    `always` are the assets that are whole after any run; raw tables of other sources only where these were asked.
+
+    Errors: those of `_fail_if_unanswered`.
+    """
+    assets = {key.to_user_string() for key in context.assets_def.keys}
+    landed = {*always, *report.raw_tables} & assets
+    selected = {key.to_user_string() for key in context.selected_asset_keys} & landed
+    _tell_landed(context, report, keys=landed - selected)
+    _fail_if_unanswered(context, report, keys=selected)
+    _tell_days(context, report, keys=selected)
+    # Dagster wants what others are made of first.
+    ordered = sorted(selected, key=lambda name: (not name.startswith(RAW), name))
+    return [MaterializeResult(asset_key=key, metadata=ingest_metadata(report)) for key in ordered]
+
+
+def _names(parts: Iterable[tuple[Table, object]]) -> list[str]:
+    return [table.name for table, _ in parts]
 
 
 def restricted_codes(run: DagsterRun) -> list[str]:

@@ -71,6 +71,9 @@ def ingest_metadata(report: IngestReport) -> Metadata:
         "requests": report.requests,
         **{name.replace("_", " "): round(seconds, 3) for name, seconds in sorted(report.split.items())},
     }
+    if report.handed_on:
+        silent = [f"- `{name}` {error}" for name, error in report.handed_on.items()]
+        metadata["sources that could not go on"] = MetadataValue.md("\n".join(silent))
     if report.outcomes:
         metadata["days"] = MetadataValue.table([_record(outcome) for outcome in report.outcomes[-_PREVIEW_DAYS:]])
     if report.failures:

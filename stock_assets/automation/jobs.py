@@ -10,26 +10,27 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from stock_assets.domain.tables import ADJUST_FACTOR, RAW_BAOSTOCK_DAILY, STOCK_DAILY
+from stock_assets.assets.market import RawTables
+from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 
 _REFERENCE = AssetSelection.assets("trading_calendar", "securities")
-_BARS = AssetSelection.assets(RAW_BAOSTOCK_DAILY.name, STOCK_DAILY.name)
-_FACTORS = AssetSelection.assets(ADJUST_FACTOR.name)
 DAILY, HISTORY, NIGHTLY = "sync_daily_data_job", "sync_history_daily_data_job", "nightly_job"
 
 
-def market_jobs() -> list[UnresolvedAssetJobDefinition]:
+def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs over the market's assets; all steps run in the run's own process and share its session."""
+    bars = AssetSelection.assets(STOCK_DAILY.name, *(table.name for table in raw.bars))
+    factors = AssetSelection.assets(ADJUST_FACTOR.name, *(table.name for table in raw.factors))
     return [
         define_asset_job(
             DAILY,
-            _REFERENCE | _BARS,
+            _REFERENCE | bars,
             executor_def=in_process_executor,
             description="一个交易日的日线 | daily bars of one trading day",
         ),
         define_asset_job(
             HISTORY,
-            _BARS | _FACTORS,
+            bars | factors,
             executor_def=in_process_executor,
             description="一段历史的日线与复权因子，只补缺口 | bars and factors of a range, gaps only",
         ),

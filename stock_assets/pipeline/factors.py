@@ -167,6 +167,7 @@ class _Load:
                 outcomes, counts = land_factors(context, landing)
         self.report.add_seconds(work.split)
         self.report.add_counts(counts)
+        self.report.raw_tables |= {table.name for table, _ in context.source.raw_factors(self._no_rows())}
         self.report.add_outcomes([outcome for outcome, _ in outcomes])
         for outcome, is_answered in outcomes:
             if is_answered:

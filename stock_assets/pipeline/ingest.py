@@ -211,6 +211,8 @@ class _Ingest:
         self.report.add_seconds(work.split)
         self.report.add_counts(counts)
         self.report.add_outcomes(outcomes)
+        source = self.context.source
+        self.report.raw_tables |= {table.name for table, _ in source.raw_daily(source.no_daily())}
 
     def _answers(self, calls: Sequence[SomeCall]) -> Iterator[tuple[SomeCall, Answer]]:
         context = self.context

@@ -48,6 +48,8 @@ class IngestReport:
     stopped_by: StockAssetsError | None = None
     handed_on: dict[str, StockAssetsError] = field(default_factory=dict[str, StockAssetsError])
     """Sources that could not go on, with the reason: what they left was asked of the next one."""
+    raw_tables: set[str] = field(default_factory=set[str])
+    """The raw tables that kept an answer of this run."""
     _outcomes: dict[date, DayOutcome] = field(default_factory=dict[date, DayOutcome])
 
     @property

@@ -1,0 +1,90 @@
+"""Runs over both sources: what each said is an asset of its own, and an outage of one is no failed run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
+
+from stock_assets.automation.jobs import NIGHTLY
+from stock_assets.definitions import build_definitions
+from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
+from stock_assets.simulator.baostock_server import BaoStockServer
+from stock_assets.simulator.market import SimulatedMarket
+from stock_assets.simulator.tushare_market import SimulatedTushare, beijing_market
+from stock_assets.simulator.tushare_server import TushareServer
+from stock_assets.sources.exchange_calendar import exchange_calendar
+from stock_assets.storage import bars
+from stock_assets.wiring import Installation
+from stock_assets_tests.assets.conftest import FIRST, TODAY
+from stock_assets_tests.assets.test_runs import DAY, run, statuses
+
+RAW_TUSHARE = ("raw_tushare_daily", "raw_tushare_daily_basic", "raw_tushare_suspend", "raw_tushare_adj_factor")
+
+
+@pytest.fixture
+def tushare(market: SimulatedMarket, home: Path) -> Iterator[TushareServer]:
+    beijing = beijing_market(3, 50, exchange_calendar(home / "cache").between(FIRST, TODAY))
+    with TushareServer(SimulatedTushare(market, beijing, seed=3), points=5000) as server:
+        yield server
+
+
+@pytest.fixture
+def both(
+    new_installation: Callable[..., Installation], far_end: BaoStockServer, tushare: TushareServer
+) -> Installation:
+    return new_installation(
+        STOCK_ASSETS_SOURCE="auto",
+        BAOSTOCK_HOST=far_end.host,
+        BAOSTOCK_PORT=str(far_end.port),
+        TUSHARE_URL=tushare.url,
+        TUSHARE_TOKEN=tushare.token,
+        TUSHARE_MIN_INTERVAL="0",
+        TUSHARE_POINTS="5000",
+    )
+
+
+def landed(instance: DagsterInstance, name: str) -> bool:
+    return instance.get_latest_materialization_event(AssetKey(name)) is not None
+
+
+def nightly(both: Installation, instance: DagsterInstance) -> ExecuteInProcessResult:
+    return run(build_definitions(both), instance, NIGHTLY, [DAY.isoformat()])
+
+
+def test_a_night_over_both_sources(both: Installation, instance: DagsterInstance) -> None:
+    assert nightly(both, instance).success
+    assert all(landed(instance, name) for name in ("raw_baostock_daily", *RAW_TUSHARE))
+    assert statuses(both, STOCK_DAILY.name, DAY) == ["complete"]
+    assert statuses(both, ADJUST_FACTOR.name, DAY)[0] in {"complete", "empty"}
+    with both.database.read() as conn:
+        found = bars.rows_of_day(conn, DAY)
+    makers = found.select(pl.col("ts_code").str.slice(-2), "source").unique().rows()
+    assert set(makers) == {("SH", "baostock"), ("SZ", "baostock"), ("BJ", "tushare")}
+
+
+def test_an_outage_of_the_first_source_is_told_and_is_no_failure(
+    both: Installation, instance: DagsterInstance, far_end: BaoStockServer
+) -> None:
+    far_end.close()
+    assert nightly(both, instance).success
+    assert statuses(both, STOCK_DAILY.name, DAY) == ["complete"]
+    event = instance.get_latest_materialization_event(AssetKey(STOCK_DAILY.name))
+    assert event is not None
+    assert event.asset_materialization is not None
+    said = event.asset_materialization.metadata
+    assert "baostock" in str(said["failed calls"].value)
+
+
+def test_raw_tables_are_assets_of_the_sources_in_use(
+    both: Installation, installation: Installation, new_installation: Callable[..., Installation]
+) -> None:
+    def keys(one: Installation) -> set[str]:
+        return {key.to_user_string() for key in build_definitions(one).resolve_all_asset_keys()}
+
+    alone = new_installation(STOCK_ASSETS_SOURCE="tushare", TUSHARE_TOKEN="not used")
+    assert {"raw_baostock_daily", *RAW_TUSHARE} <= keys(both)
+    assert not set(RAW_TUSHARE) & keys(installation)
+    assert set(RAW_TUSHARE) <= keys(alone)
+    assert "raw_baostock_daily" not in keys(alone)
