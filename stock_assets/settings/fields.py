@@ -1,88 +1,25 @@
-"""Every knob of this installation, read once at the start: from the environment first, then from `.env` here.
+"""What can be set: each setting is one field of `Settings`, with its environment name, default, meaning and what is allowed.
 
-Each setting is one field of `Settings`: its environment name, its default, what it does and what is allowed, in Chinese
-and English. A value that cannot be used becomes a `ConfigurationError` of one sentence. What a setting is *used* for
-does not belong here: `wiring` is the room that turns settings into sources, stores and clocks.
+What a setting is *used* for does not belong here: `wiring` is the room that turns settings into sources, stores and clocks.
 """
 
-import locale
 import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stock_assets.domain.errors import ConfigurationError, Language
+from stock_assets.domain.errors import Language
+from stock_assets.settings.language import locale_language
+from stock_assets.settings.values import as_date, lowered, raised, stripped, usable_database_url, usable_folder
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]
 SourceChoice = Literal["auto", "baostock", "tushare", "simulated"]
 LanguageChoice = Literal["auto", "zh", "en"]
-
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
-_DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
-
-
-class _NotAllowed(ValueError):
-    """A refusal with a sentence of its own; the variable's name is put in front of it."""
-
-    def __init__(self, zh: str, en: str) -> None:
-        super().__init__(en)
-        self.zh = zh
-        self.en = en
-
-
-def _folder(value: Path) -> Path:
-    try:
-        path = value.expanduser().absolute()
-    except RuntimeError as error:
-        raise _NotAllowed(
-            "“~”无法展开：本用户没有主目录", "“~” cannot be expanded: this user has no home folder"
-        ) from error
-    if path.exists() and not path.is_dir():
-        raise _NotAllowed(f"“{path}”是文件，需要一个文件夹", f"“{path}” is a file where a folder is needed")
-    return path
-
-
-def _database_url(value: SecretStr) -> SecretStr:
-    zh = "需要形如 postgresql://用户:密码@主机:5432/库名 的地址（值不予显示）"
-    en = "must look like postgresql://user:password@host:5432/database (the value is not shown)"
-    try:
-        parts = urlsplit(value.get_secret_value())
-        is_usable = parts.scheme in _DATABASE_SCHEMES and len(parts.path) > 1 and parts.port != 0
-    except ValueError as error:
-        raise _NotAllowed(zh, en) from error
-    if not is_usable:
-        raise _NotAllowed(zh, en)
-    return value
-
-
-def _date(value: object) -> object:
-    # pydantic would read 20260105 as seconds since 1970.
-    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
-        return date.fromisoformat(value.strip())
-    if isinstance(value, date):
-        return value
-    raise ValueError(value)
-
-
-def _stripped(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _lowered(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _raised(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
 
 
 def _knob(  # noqa: PLR0913 - the facts of one setting stand side by side
@@ -131,42 +68,42 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    home: Annotated[Path, BeforeValidator(_stripped), AfterValidator(_folder)] = _knob(
+    home: Annotated[Path, BeforeValidator(stripped), AfterValidator(usable_folder)] = _knob(
         "STOCK_ASSETS_HOME",
         Path("~/.stock_assets"),
         "数据目录：内置数据库、日志与 Dagster 状态都在其中",
         "data folder: the embedded database, logs and Dagster's state live in it",
         ("一个文件夹的路径", "the path of a folder"),
     )
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = _knob(
+    database_url: Annotated[SecretStr, AfterValidator(usable_database_url)] | None = _knob(
         "STOCK_ASSETS_DATABASE_URL",
         None,
         "外部 PostgreSQL 的地址；不设则使用内置数据库",
         "address of an external PostgreSQL; unset means the embedded one",
         ("postgresql:// 开头的地址", "an address that begins with postgresql://"),
     )
-    source: Annotated[SourceChoice, BeforeValidator(_lowered)] = _knob(
+    source: Annotated[SourceChoice, BeforeValidator(lowered)] = _knob(
         "STOCK_ASSETS_SOURCE",
         "auto",
         "数据源：baostock（免费）、tushare（需 token）；auto 先用 baostock，有 token 时由 tushare 补其不足（北交所、故障、迟到）；simulated 为本机模拟行情",
         "source: baostock (free), tushare (needs a token); auto asks baostock first and, with a token, tushare for what it lacks (Beijing, outages, late days); simulated is a made-up market on this machine",
         _choice(SourceChoice),
     )
-    today: Annotated[date, BeforeValidator(_date)] | None = _knob(
+    today: Annotated[date, BeforeValidator(as_date)] | None = _knob(
         "STOCK_ASSETS_TODAY",
         None,
         "固定的“今天”，用于测试与重放；不设则为北京时间的今天",
         "a fixed “today” for tests and replays; unset means today in Shanghai",
         ("YYYY-MM-DD 或 YYYYMMDD 形式的日期", "a date such as 2026-01-05 or 20260105"),
     )
-    language_choice: Annotated[LanguageChoice, BeforeValidator(_lowered)] = _knob(
+    language_choice: Annotated[LanguageChoice, BeforeValidator(lowered)] = _knob(
         "STOCK_ASSETS_LANGUAGE",
         "auto",
         "界面与日志的语言；auto 按系统区域设置，中文环境用中文，其余用英文",
         "language of messages and logs; auto follows the system's locale, Chinese where it is Chinese, else English",
         _choice(LanguageChoice),
     )
-    baostock_host: Annotated[str, BeforeValidator(_stripped)] = _knob(
+    baostock_host: Annotated[str, BeforeValidator(stripped)] = _knob(
         "BAOSTOCK_HOST",
         "public-api.baostock.com",
         "BaoStock 服务器主机名",
@@ -232,7 +169,7 @@ class Settings(BaseSettings):
         "token of Tushare Pro; empty: Tushare is not used",
         ("一段文本", "a text"),
     )
-    tushare_url: Annotated[str, BeforeValidator(_stripped)] | None = _knob(
+    tushare_url: Annotated[str, BeforeValidator(stripped)] | None = _knob(
         "TUSHARE_URL",
         None,
         "Tushare 的地址；未写协议时先试 https 再试 http，留空则用官方地址",
@@ -303,7 +240,7 @@ class Settings(BaseSettings):
         least=1,
         most=10_000,
     )
-    sync_finance_history_start_date: Annotated[date, BeforeValidator(_date)] = _knob(
+    sync_finance_history_start_date: Annotated[date, BeforeValidator(as_date)] = _knob(
         "SYNC_FINANCE_HISTORY_START_DATE",
         date(2020, 1, 1),
         "财务历史的起始日：报告期不早于该日",
@@ -353,14 +290,14 @@ class Settings(BaseSettings):
         least=0,
         most=200,
     )
-    log_level: Annotated[LogLevel, BeforeValidator(_raised)] = _knob(
+    log_level: Annotated[LogLevel, BeforeValidator(raised)] = _knob(
         "LOG_LEVEL",
         "INFO",
         "日志级别：DEBUG 每只股票一行，INFO 每批与合计，WARNING 仅慢操作与失败",
         "log level: DEBUG has a line for every stock, INFO for batches and totals, WARNING only for slow work and failures",
         _choice(LogLevel),
     )
-    log_format: Annotated[LogFormat, BeforeValidator(_lowered)] = _knob(
+    log_format: Annotated[LogFormat, BeforeValidator(lowered)] = _knob(
         "LOG_FORMAT",
         "console",
         "终端日志的形式：console 供人阅读，json 供程序读取",
@@ -409,83 +346,3 @@ class Settings(BaseSettings):
             password = urlsplit(self.database_url.get_secret_value()).password or ""
             words += [password, unquote(password)]
         return [word for word in words if word]
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """One setting as documents describe it; `default` is empty where the setting is unset by default."""
-
-    env: str
-    field: str
-    default: str
-    zh: str
-    en: str
-    allowed_zh: str
-    allowed_en: str
-    is_secret: bool
-
-
-def knobs() -> Iterator[Knob]:
-    """Return every setting in the order in which documents list them."""
-    for name, field in Settings.model_fields.items():
-        facts = _facts(field)
-        yield Knob(
-            env=str(field.validation_alias),
-            field=name,
-            default="" if field.default is None else str(field.default),
-            is_secret="SecretStr" in str(field.annotation),
-            **facts,
-        )
-
-
-def load_settings() -> Settings:
-    """Return the settings of the environment and of `.env` in the working directory.
-
-    Errors: `ConfigurationError` with the first value that cannot be used.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        # Without the cause: its text and its frames hold the refused value, which may be a secret.
-        raise _refusal(error) from None
-    except (SettingsError, UnicodeDecodeError, OSError) as error:
-        path = Path(".env").absolute()
-        raise ConfigurationError(
-            problem_zh=f"无法读取 {path}（{type(error).__name__}），需要 UTF-8 文本，每行一个 名称=值",
-            problem=f"{path} cannot be read ({type(error).__name__}): it must be UTF-8 text with one NAME=value per line",
-        ) from None
-
-
-def preferred_language(environ: Mapping[str, str] = os.environ) -> Language:
-    """Return the language to speak where settings could not be read; never fails."""
-    choice = environ.get("STOCK_ASSETS_LANGUAGE", "").strip().lower()
-    return choice if choice in ("zh", "en") else locale_language(environ)
-
-
-def locale_language(environ: Mapping[str, str]) -> Language:
-    """Return Chinese where the system's locale is Chinese, else English."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := environ.get(name):
-            return "zh" if value.lower().startswith("zh") else "en"
-    # Windows sets none of them.
-    return "zh" if (locale.getlocale()[0] or "").lower().startswith(("zh", "chinese")) else "en"
-
-
-def _facts(field: FieldInfo) -> dict[str, str]:
-    return cast("dict[str, str]", field.json_schema_extra)
-
-
-def _refusal(error: ValidationError) -> ConfigurationError:
-    first = error.errors(include_url=False)[0]
-    location = str(first["loc"][0])
-    knob = next(knob for knob in knobs() if location in (knob.env, knob.field))
-    reason = first.get("ctx", {}).get("error")
-    if isinstance(reason, _NotAllowed):
-        zh, en = reason.zh, reason.en
-    elif knob.is_secret:
-        zh, en = f"需要 {knob.allowed_zh}（值不予显示）", f"must be {knob.allowed_en} (the value is not shown)"
-    else:
-        zh, en = f"需要 {knob.allowed_zh}，现为“{first['input']}”", f"must be {knob.allowed_en}, not “{first['input']}”"
-    return ConfigurationError(
-        problem_zh=f"设置 {knob.env} 有误：{zh}", problem=f"setting {knob.env} is wrong: {en}", variable=knob.env
-    )
