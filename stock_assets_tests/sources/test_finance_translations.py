@@ -14,6 +14,7 @@ from stock_assets.quality.finance_versions import resolve
 from stock_assets.sources.baostock.translate_finance import SOURCES, TABLES, joined
 from stock_assets.sources.baostock.translate_finance import translate_finance as translate_baostock
 from stock_assets.sources.tushare.translate_finance import translate_finance as translate_tushare
+from stock_assets_tests.house.repository import ROOT
 from stock_assets_tests.quality.made_up_reports import FIELDS, answer
 
 STOCKS = ["600036.SH", "600519.SH", "002594.SZ"]
@@ -90,6 +91,21 @@ def test_a_percent_column_comes_from_a_fraction_and_no_other() -> None:
     assert {name: source.scale for name, source in SOURCES.items()} == {
         name: 100 if units[name] == "%" else 1 for name in SOURCES
     }
+
+
+def test_the_documentation_names_every_column_and_where_it_is_from() -> None:
+    lines = [
+        line.split("|")[1:3]
+        for line in (ROOT / "docs" / "finance.md").read_text(encoding="utf-8").splitlines()
+        if line[:2] == "| "
+    ]
+    told = {
+        (column.strip("` "), field.strip())
+        for columns, fields in lines
+        if "`" in columns
+        for column, field in zip(columns.split("、"), fields.split("、"), strict=False)
+    }
+    assert {(name, source.field) for name, source in SOURCES.items()} <= told
 
 
 def test_a_report_waits_for_all_six_tables_and_is_as_old_as_the_last() -> None:
