@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dagster import InitResourceContext, ResourceDefinition, resource
 
 from stock_assets.sources.base import MarketSource
+from stock_assets.sources.limiter import RateLimiter
 from stock_assets.storage.run_lock import running
 from stock_assets.wiring import Installation
 
@@ -36,3 +37,13 @@ def baostock_resource(installation: Installation) -> ResourceDefinition:
         installation.baostock_pool.release_idle()
 
     return baostock_pool
+
+
+def tushare_resource(installation: Installation) -> ResourceDefinition:
+    """Return the resource `tushare_limiter`: one pace per interface of Tushare, shared by all processes of this store."""
+
+    @resource(description="Tushare 限流器，全部进程共用 | Tushare's limiter, shared by all processes")
+    def tushare_limiter(_: InitResourceContext) -> RateLimiter:
+        return installation.tushare_limiter
+
+    return tushare_limiter

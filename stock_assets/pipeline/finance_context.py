@@ -9,7 +9,7 @@ from stock_assets.domain.answers import CallCost
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import StockAssetsError
 from stock_assets.pipeline.context import Progress, no_progress
-from stock_assets.pipeline.report import DayOutcome
+from stock_assets.pipeline.report import DayOutcome, Status
 from stock_assets.sources.finance_base import FinanceSource
 from stock_assets.storage.database import Database
 from stock_assets.storage.finance import FinanceCounts
@@ -89,6 +89,10 @@ class FinanceReport:
     def rows_written(self) -> int:
         """New versions in the store."""
         return self.first + self.corrected
+
+    def count(self, status: Status) -> int:
+        """Return how many of the days have a status."""
+        return sum(outcome.status == status for outcome in self.outcomes)
 
     def add_counts(self, counts: FinanceCounts) -> None:
         """Add what one landing did."""
