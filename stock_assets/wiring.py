@@ -380,6 +380,7 @@ class Installation:
             listed=self._listed,
             ledger=self.quota,
             requests_per_minute=self.requests_per_minute,
+            stop=self.stop,
             now=self.now,
         )
 

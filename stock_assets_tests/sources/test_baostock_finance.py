@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Refused, Rows, Truncated, closes_gap, verdict
-from stock_assets.domain.errors import Banned, QuotaExhausted, RequestRefused
+from stock_assets.domain.errors import Banned, QuotaExhausted, RequestRefused, Stopped
 from stock_assets.simulator.baostock_server import BaoStockServer
 from stock_assets.simulator.faults import KINDS
 from stock_assets.simulator.market import SimulatedMarket, weekdays
@@ -212,6 +213,21 @@ def test_a_ban_and_a_spent_quota_stop_at_once_and_are_told(far_end: BaoStockServ
     assert isinstance(banned.error, Banned)
     assert books.banned_until[-1] - NOW == timedelta(hours=6)
     assert len(books.requests) == 1
+
+
+def test_who_is_told_to_stop_ends_after_the_report_at_hand(far_end: BaoStockServer, finance_of: FinanceOf) -> None:
+    stop = threading.Event()
+
+    class Interrupted(Books):
+        def before_request(self, source: str, api: str) -> None:
+            super().before_request(source, api)
+            if len(self.requests) == 8:
+                stop.set()
+
+    answer = finance_of(far_end, ledger=Interrupted(), stop=stop).reports_of_codes([CODE, OTHER], *YEAR)
+    assert isinstance(answer, Broken)
+    assert isinstance(answer.error, Stopped)
+    assert answer.cost.requests == 1 + 2 * 6
 
 
 def test_there_are_no_calls_for_the_whole_market(far_end: BaoStockServer, finance_of: FinanceOf) -> None:

@@ -3,6 +3,7 @@
 There are no calls for the whole market and nobody tells who has published: reports are asked for stock by stock.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,10 +11,10 @@ from typing import Final, NoReturn
 
 import polars as pl
 
-from stock_assets.domain.answers import Answer, CallCost, ProvenEmpty, Refused, Rows, Truncated
+from stock_assets.domain.answers import Answer, Broken, CallCost, ProvenEmpty, Refused, Rows, Truncated
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.contract import Table
-from stock_assets.domain.errors import RequestRefused
+from stock_assets.domain.errors import RequestRefused, Stopped
 from stock_assets.domain.quarters import periods_between
 from stock_assets.sources.baostock.calls import BaoStockCalls, Sessions
 from stock_assets.sources.baostock.frames import SOURCE
@@ -53,17 +54,19 @@ class BaoStockFinance:
         listed: Listed = _nobody_knows,
         ledger: RequestLedger | None = None,
         requests_per_minute: int | None = None,
+        stop: threading.Event | None = None,
         retry: RetryPolicy | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Connect nothing yet; `sessions` lends them, such as `BaoStockPool.session`, and counts what they send.
 
         `listed` saves the requests for quarters in which a stock cannot have reported; `requests_per_minute` is the pace
-        that the sessions keep, where a person asked for one.
+        that the sessions keep, where a person asked for one. Once `stop` is set, nothing more is asked.
         """
         self._calls = BaoStockCalls(sessions, retry=retry, ledger=ledger, now=now)
         self._name = name
         self._listed = listed
+        self._stop = stop or threading.Event()
         self._request_seconds = max(_REQUEST_SECONDS, 60 / requests_per_minute if requests_per_minute else 0.0)
         self._now = now
 
@@ -93,6 +96,8 @@ class BaoStockFinance:
                     RequestRefused(source=SOURCE, api=TABLES[0], reason=f"{ts_code}: not covered"), _sum(costs)
                 )
             for period in self._periods(ts_code, start, end):
+                if self._stop.is_set():
+                    return Broken(Stopped(), _sum(costs))
                 answer = self._report(source_code(ts_code), period)
                 costs.append(answer.cost)
                 if isinstance(answer, Truncated):
