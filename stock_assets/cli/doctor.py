@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from stock_assets.cli import exit_codes
 from stock_assets.cli.session import Session, pass_session
+from stock_assets.domain.answers import error_of
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import StockAssetsError, StoreUnavailable
 from stock_assets.storage import index_management, migrate
@@ -35,17 +36,21 @@ class Finding:
 def doctor(session: Session) -> None:
     """检查本机：设置、磁盘、数据库、数据源、配额 | check this machine, and what to do about it."""
     first_bad = exit_codes.DONE
-    for look, zh, en in (
-        (_python, "Python", "Python"),
-        (_home, "数据目录", "data folder"),
-        (_store, "数据库", "store"),
-        (_indexes, "索引", "indexes"),
-        (_pools, "数据库连接", "database connections"),
-        (_sessions, "BaoStock 会话", "BaoStock sessions"),
-        (_calendar, "交易日历", "trading calendar"),
-        (_quota, "配额", "quota"),
-        (_source, "数据源", "source"),
+    uses = session.installation
+    for look, zh, en, is_due in (
+        (_python, "Python", "Python", True),
+        (_home, "数据目录", "data folder", True),
+        (_store, "数据库", "store", True),
+        (_indexes, "索引", "indexes", True),
+        (_pools, "数据库连接", "database connections", True),
+        (_sessions, "BaoStock 会话", "BaoStock sessions", uses.uses_baostock),
+        (_calendar, "交易日历", "trading calendar", True),
+        (_quota, "配额", "quota", uses.uses_baostock),
+        (_source, "数据源", "source", uses.uses_baostock),
+        (_tushare, "Tushare", "Tushare", uses.uses_tushare),
     ):
+        if not is_due:
+            continue
         finding = _looked(session, look, session.say(zh, en))
         mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
         session.console.print(f"{mark} {escape(finding.what)}", soft_wrap=True)
@@ -226,3 +231,18 @@ def _source(session: Session) -> Finding:
             code=exit_codes.UNAVAILABLE,
         )
     return Finding(is_well=True, what=f"{name} {host}:{port}")
+
+
+def _tushare(session: Session) -> Finding:
+    """Ask for one day of the calendar: only an answer shows that the token is right."""
+    installation = session.installation
+    client = installation.tushare_client
+    today = installation.now().astimezone(SHANGHAI).date()
+    answer = None if client is None else client.trade_cal(today, today)
+    error = None if answer is None else error_of(answer, source="tushare", api="trade_cal")
+    if error is not None:
+        raise error
+    points = installation.settings.tushare_points
+    return Finding(
+        is_well=True, what=session.say(f"Tushare 可用（按 {points} 积分）", f"Tushare answers (at {points} points)")
+    )

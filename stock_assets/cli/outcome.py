@@ -19,6 +19,7 @@ from stock_assets.wiring import Installation
 if TYPE_CHECKING:
     from stock_assets.cli.run_here import FailedCheck, RunOutcome
 
+SOURCES = ("baostock", "tushare")
 _SHOWN_DAYS = 5
 # What a failed check means and what to do next; the names in braces are facts that it reports.
 _CHECKS: Final = {
@@ -45,10 +46,11 @@ _CHECKS: Final = {
 }
 
 
-def requests_today(installation: Installation) -> int:
-    """Return how many requests BaoStock got from this store today, Shanghai time."""
+def requests_today(installation: Installation, source: str | None = None) -> int:
+    """Return how many requests the sources got from this store today, Shanghai time; of `source` alone where given."""
     today = installation.now().astimezone(SHANGHAI).date()
-    return sum(use.requests for use in installation.quota.usage("baostock", today) if use.api == "*")
+    names = SOURCES if source is None else (source,)
+    return sum(use.requests for name in names for use in installation.quota.usage(name, today) if use.api == "*")
 
 
 def tell_days(
@@ -68,6 +70,13 @@ def tell_days(
         f"{len(days)} 个交易日中 {whole} 个完整，{present:,}/{expected:,} 行，{effort}",
         f"{whole} of {len(days)} trading days complete, {present:,}/{expected:,} rows, {effort}",
     )
+    first = session.installation.source.name
+    stood_in = entries.filter(~pl.col("source").str.contains(first, literal=True) & (pl.col("rows_present") > 0))
+    if stood_in.height:
+        session.note(
+            f"{stood_in.height} 天没有 {first} 的行，由其他数据源提供",
+            f"{stood_in.height} days have no row of {first}: another source brought them",
+        )
     short = entries.filter(pl.col("status").is_in(["partial", "refused"]))
     for row in short.head(_SHOWN_DAYS).iter_rows(named=True):
         line = f"  {row['trade_date']}  {row['status']}  {row['detail']}"

@@ -10,13 +10,19 @@ from stock_assets.cli.options import CODES, DAY, FORMATS, sessions_of
 from stock_assets.cli.outcome import requests_today
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import FIRST_SESSION
+from stock_assets.domain.codes import Exchange
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
-from stock_assets.pipeline.gaps import Block, blocks_of_gaps, check_days
+from stock_assets.pipeline.gaps import Block, Scope, blocks_of_gaps, check_days
+from stock_assets.settings import Settings
+from stock_assets.sources.base import MarketSource
 from stock_assets.sources.planner import CostModel, Plan, by_code, by_day, plan_daily
+from stock_assets.sources.tushare_tiers import tier_of
 from stock_assets.storage import ledger, reference
 
 # Log in, calendar, securities, log out: at most so many requests of a run beside its bars and factors.
 _AROUND = 4
+_BEIJING: frozenset[Exchange] = frozenset({"BJ"})
+_BEIJING_OPENED = date(2021, 11, 15)
 _WAYS = {
     "chosen": ("选用", plan_daily),
     "by day": ("全按交易日", by_day),
@@ -54,59 +60,81 @@ def plan_history(session: Session, start: date | None, end: date | None, codes: 
 
 
 def _tell(session: Session, days: list[date], codes: list[str], form: str, *, refetch: bool) -> None:
-    """Show what each way of fetching costs; a job for one day asks again for what is there (`refetch`)."""
+    """Show what each way of fetching costs; a job for one day asks again for what is there (`refetch`).
+
+    A source after the first is priced for the exchanges that it alone has: what the first one will lack is not known.
+    """
     installation = session.installation
     with installation.database.read() as conn:
         securities = reference.read_securities(conn)
-        closed = set[date]() if refetch else ledger.closed_days(conn, ADJUST_FACTOR.name, days[0], days[-1])
-    is_known = not securities.is_empty()
-    if not is_known:
+        closed = {} if refetch else ledger.closing_sources(conn, ADJUST_FACTOR.name, days[0], days[-1])
+    if securities.is_empty():
         session.note(
             "存储为空，按每个交易日一次请求估算；装载过证券清单后会更准",
             "the store is empty: estimated as one request per trading day; better once securities are loaded",
         )
-    blocks = (
-        list(blocks_of_gaps(installation.database, days, codes or None, refetch=refetch))
-        if is_known
-        else [_unknown(days)]
-    )
-    factors = _factor_requests([day for day in days if day not in closed], securities)
-    limit = installation.settings.baostock_daily_quota
-    ways = _WAYS if is_known else {"by day": _WAYS["by day"]}
-    costs = CostModel()
+    had = frozenset[Exchange]()
+    sources = (installation.source, *installation.fallbacks)
     rows: list[dict[str, object]] = []
-    for name, (zh, way) in ways.items():
-        plans: list[Plan] = [way(block.gaps, block.rows_of_day, costs) for block in blocks]
-        around = factors + (_AROUND if plans or factors else 0)
-        requests = sum(plan.requests for plan in plans) + around
-        seconds = sum(plan.seconds for plan in plans) + around * costs.request_seconds
-        rows.append(
-            {
-                "plan": session.say(zh, name) if form == "table" else name,
-                "day_calls": sum(len(plan.day_calls) for plan in plans),
-                "code_calls": sum(len(plan.code_calls) for plan in plans),
-                "requests": requests,
-                "minutes": round(seconds / 60, 2),
-                "quota_percent": round(requests / limit * 100, 2),
-            }
+    for source in sources:
+        own = source.exchanges - had
+        had |= source.exchanges
+        listed = securities.filter(pl.col("exchange").is_in(own))
+        if listed.is_empty() and not securities.is_empty() and source is not sources[0]:
+            continue
+        blocks = (
+            [_unknown(days, own)]
+            if securities.is_empty()
+            else list(blocks_of_gaps(installation.database, days, codes or None, refetch=refetch, scope=Scope(own)))
         )
+        open_days = [day for day in days if source.name not in closed.get(day, ())]
+        factors = _factor_requests(open_days, listed, source.costs)
+        ways = {"by day": _WAYS["by day"]} if securities.is_empty() else _WAYS
+        for name, (zh, way) in ways.items():
+            plans = [way(block.gaps, block.rows_of_day, source.costs) for block in blocks]
+            price = _price(plans, factors, source.costs)
+            limit = _limit(installation.settings, source)
+            said = session.say(zh, name) if form == "table" else name
+            share = None if limit is None else round(price["requests"] / limit * 100, 2)
+            rows.append({"source": source.name, "plan": said, **price, "quota_percent": share})
     session.show(pl.DataFrame(rows), form, title=f"{STOCK_DAILY.name} {days[0]} … {days[-1]}")
-    if form == "table":
-        left = max(limit - requests_today(installation), 0)
-        session.tell(f"今日剩余请求 {left:,}", f"requests left today {left:,}")
+    if form == "table" and installation.uses_baostock:
+        left = max(installation.settings.baostock_daily_quota - requests_today(installation, "baostock"), 0)
+        session.tell(f"BaoStock 今日剩余请求 {left:,}", f"BaoStock requests left today {left:,}")
 
 
-def _factor_requests(days: Sequence[date], securities: pl.DataFrame) -> int:
-    """Return the requests for the factors of `days`: one a day, or one a stock where that is fewer."""
-    if not days or securities.is_empty():
-        return len(days)
-    listed = (pl.col("list_date") <= days[-1]) & (pl.col("delist_date").is_null() | (pl.col("delist_date") > days[0]))
-    return min(len(days), securities.filter(listed).height)
+def _price(plans: Sequence[Plan], factors: int, costs: CostModel) -> dict[str, float]:
+    around = factors + (_AROUND if plans or factors else 0)
+    seconds = sum(plan.seconds for plan in plans) + around * costs.request_seconds
+    return {
+        "day_calls": sum(len(plan.day_calls) for plan in plans),
+        "code_calls": sum(len(plan.code_calls) for plan in plans),
+        "requests": sum(plan.requests for plan in plans) + around,
+        "minutes": round(seconds / 60, 2),
+    }
 
 
-def _unknown(days: list[date]) -> Block:
+def _limit(settings: Settings, source: MarketSource) -> int | None:
+    """Return how many requests a day the source allows for one kind of data, or None where it names no number."""
+    if source.name != "tushare":
+        return settings.baostock_daily_quota
+    tier = tier_of(settings.tushare_points)
+    return tier.daily if tier.daily_of_api is None else tier.daily_of_api * source.costs.parts
+
+
+def _factor_requests(days: Sequence[date], listed: pl.DataFrame, costs: CostModel) -> int:
+    """Return the requests for the factors of `days`: so many a day, or one a stock where that is fewer."""
+    by_day = len(days) * costs.parts_of_factors
+    if not days or listed.is_empty():
+        return by_day
+    is_there = (pl.col("list_date") <= days[-1]) & (pl.col("delist_date").is_null() | (pl.col("delist_date") > days[0]))
+    return min(by_day, listed.filter(is_there).height)
+
+
+def _unknown(days: list[date], exchanges: frozenset[Exchange]) -> Block:
     """Return the block of a store that knows no security yet: one unnamed gap a day stands for the whole market."""
+    there = [day for day in days if day >= _BEIJING_OPENED] if exchanges == _BEIJING else days
     gaps = pl.DataFrame(
-        {"ts_code": ["?"] * len(days), "trade_date": days}, schema={"ts_code": pl.String, "trade_date": pl.Date}
+        {"ts_code": ["?"] * len(there), "trade_date": there}, schema={"ts_code": pl.String, "trade_date": pl.Date}
     )
-    return Block(gaps, dict.fromkeys(days, 5400))
+    return Block(gaps, dict.fromkeys(there, 300 if exchanges == _BEIJING else 5400))

@@ -10,6 +10,9 @@ from dagster import DagsterInstance
 from stock_assets.settings import Settings
 from stock_assets.simulator.baostock_server import BaoStockServer
 from stock_assets.simulator.market import SimulatedMarket
+from stock_assets.simulator.tushare_market import SimulatedTushare, beijing_market
+from stock_assets.simulator.tushare_server import TushareServer
+from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.wiring import Installation
 
 TODAY = date(2026, 11, 20)
@@ -53,8 +56,6 @@ def new_installation(
 @pytest.fixture(scope="session")
 def market(home: Path) -> SimulatedMarket:
     """Half a year of fifty stocks on the real calendar."""
-    from stock_assets.sources.exchange_calendar import exchange_calendar
-
     return SimulatedMarket(3, 50, sessions=exchange_calendar(home / "cache").between(FIRST, TODAY))
 
 
@@ -69,6 +70,30 @@ def far_end(market: SimulatedMarket) -> Iterator[BaoStockServer]:
 def installation(new_installation: Callable[..., Installation], far_end: BaoStockServer) -> Installation:
     """An installation that asks the simulated source."""
     return new_installation(BAOSTOCK_HOST=far_end.host, BAOSTOCK_PORT=str(far_end.port))
+
+
+@pytest.fixture
+def tushare(market: SimulatedMarket, home: Path) -> Iterator[TushareServer]:
+    """The other simulated source, over the same market and with Beijing's stocks."""
+    beijing = beijing_market(3, 50, exchange_calendar(home / "cache").between(FIRST, TODAY))
+    with TushareServer(SimulatedTushare(market, beijing, seed=3), points=5000) as server:
+        yield server
+
+
+@pytest.fixture
+def both(
+    new_installation: Callable[..., Installation], far_end: BaoStockServer, tushare: TushareServer
+) -> Installation:
+    """An installation that asks both simulated sources."""
+    return new_installation(
+        STOCK_ASSETS_SOURCE="auto",
+        BAOSTOCK_HOST=far_end.host,
+        BAOSTOCK_PORT=str(far_end.port),
+        TUSHARE_URL=tushare.url,
+        TUSHARE_TOKEN=tushare.token,
+        TUSHARE_MIN_INTERVAL="0",
+        TUSHARE_POINTS="5000",
+    )
 
 
 @pytest.fixture

@@ -1,48 +1,19 @@
 """Runs over both sources: what each said is an asset of its own, and an outage of one is no failed run."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import polars as pl
-import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
 
 from stock_assets.automation.jobs import NIGHTLY
 from stock_assets.definitions import build_definitions
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.simulator.baostock_server import BaoStockServer
-from stock_assets.simulator.market import SimulatedMarket
-from stock_assets.simulator.tushare_market import SimulatedTushare, beijing_market
-from stock_assets.simulator.tushare_server import TushareServer
-from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.storage import bars
 from stock_assets.wiring import Installation
-from stock_assets_tests.assets.conftest import FIRST, TODAY
 from stock_assets_tests.assets.test_runs import DAY, run, statuses
 
 RAW_TUSHARE = ("raw_tushare_daily", "raw_tushare_daily_basic", "raw_tushare_suspend", "raw_tushare_adj_factor")
-
-
-@pytest.fixture
-def tushare(market: SimulatedMarket, home: Path) -> Iterator[TushareServer]:
-    beijing = beijing_market(3, 50, exchange_calendar(home / "cache").between(FIRST, TODAY))
-    with TushareServer(SimulatedTushare(market, beijing, seed=3), points=5000) as server:
-        yield server
-
-
-@pytest.fixture
-def both(
-    new_installation: Callable[..., Installation], far_end: BaoStockServer, tushare: TushareServer
-) -> Installation:
-    return new_installation(
-        STOCK_ASSETS_SOURCE="auto",
-        BAOSTOCK_HOST=far_end.host,
-        BAOSTOCK_PORT=str(far_end.port),
-        TUSHARE_URL=tushare.url,
-        TUSHARE_TOKEN=tushare.token,
-        TUSHARE_MIN_INTERVAL="0",
-        TUSHARE_POINTS="5000",
-    )
 
 
 def landed(instance: DagsterInstance, name: str) -> bool:

@@ -18,9 +18,9 @@ from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
 from stock_assets.simulator.baostock_server import BaoStockServer
 from stock_assets.wiring import Installation
-from stock_assets_tests.assets.conftest import far_end, home, installation, market, new_installation
+from stock_assets_tests.assets.conftest import both, far_end, home, installation, market, new_installation, tushare
 
-__all__ = ["far_end", "home", "installation", "market", "new_installation"]
+__all__ = ["both", "far_end", "home", "installation", "market", "new_installation", "tushare"]
 
 UNREACHABLE = "postgresql://keeper:pa55-of-keeper@127.0.0.1:1/shares"
 FIRST, LAST = date(2026, 11, 16), date(2026, 11, 20)
