@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import polars as pl
 
-from stock_assets.cli.look import write_rows
 from stock_assets.cli.options import CODE, DAY, MOMENT, check_range
+from stock_assets.cli.rows_out import check_output, give_rows, output_options
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import InvalidInput
@@ -39,17 +39,7 @@ _SHOWN_OF_VERSIONS = (*_SHOWN[:3], "version", "is_chosen", "update_flag", *_SHOW
     is_flag=True,
     help="列出存储的每一个版本，而非每期最新 | every stored version, not each period's newest",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv", "parquet"]),
-    help="形式，默认表格，有 --out 时按文件名 | form: a table by default, with --out as the file is named",
-)
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="写入文件（parquet 必需） | file to write, needed for parquet",
-)
+@output_options
 @pass_session
 def finance_command(  # noqa: PLR0913  one parameter per option
     session: Session,
@@ -68,10 +58,7 @@ def finance_command(  # noqa: PLR0913  one parameter per option
     | The table shows the best known columns, the other formats all of them; "known from" is the first trading day on which
     a reader could know the values.
     """
-    if form == "parquet" and out is None:
-        raise InvalidInput(
-            problem="parquet needs a file; add --out FILE", problem_zh="parquet 需要文件，请加 --out 文件名"
-        )
+    check_output(form, out)
     if versions and as_of is not None:
         raise InvalidInput(
             problem="--versions lists all versions, so it takes no --as-of; every row says since when it was known",
@@ -86,13 +73,8 @@ def finance_command(  # noqa: PLR0913  one parameter per option
         rows = reader.finance([code], start, end, as_of=as_of)
     if rows.is_empty():
         _tell_nothing(session, code, as_of)
-    if out is not None:
-        write_rows(session, rows, form or out.suffix.lstrip(".").lower(), out)
-    elif form not in (None, "table"):
-        session.show(rows, form)
-    elif not rows.is_empty():
-        title = f"{code} {session.say('财务指标', 'finance indicators')}"
-        session.show(rows.select(_SHOWN_OF_VERSIONS if versions else _SHOWN), "table", title=title)
+    title = f"{code} {session.say('财务指标', 'finance indicators')}"
+    give_rows(session, rows, form, out, columns=_SHOWN_OF_VERSIONS if versions else _SHOWN, title=title)
 
 
 def _tell_nothing(session: Session, code: str, as_of: datetime | None) -> None:

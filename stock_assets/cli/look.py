@@ -7,6 +7,7 @@ import click
 import polars as pl
 
 from stock_assets.cli.options import CODE, DAY, FORMATS, MOMENT, check_range
+from stock_assets.cli.rows_out import check_output, give_rows, output_options
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.adjustment import Adjust
 from stock_assets.domain.calendar import SHANGHAI
@@ -17,6 +18,11 @@ from stock_assets.storage import coverage, reference
 _SHOWN_GAPS = 30
 # What fits a terminal; the other formats have every column.
 _SHOWN_COLUMNS = ("trade_date", "open", "high", "low", "close", "pct_chg", "volume", "turnover_rate", "is_suspended")
+_ADJUSTED = {
+    "none": ("不复权", "unadjusted"),
+    "qfq": ("前复权", "forward-adjusted"),
+    "hfq": ("后复权", "back-adjusted"),
+}
 
 
 @click.command("coverage")
@@ -99,17 +105,7 @@ def _tell_rest(session: Session, rest: int) -> None:
     help="按当时存储中的内容读取：2026-11-20T18:30（北京时间）、带时区的 ISO 时间，或日期（当日结束）"
     " | read the store as it was known then: 2026-11-20T18:30 in Shanghai time, an ISO time with its zone, or a day, meaning its end",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv", "parquet"]),
-    help="形式，默认表格，有 --out 时按文件名 | form: a table by default, with --out as the file is named",
-)
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="写入文件（parquet 必需） | file to write, needed for parquet",
-)
+@output_options
 @pass_session
 def bars_command(  # noqa: PLR0913  one parameter per option
     session: Session,
@@ -126,10 +122,7 @@ def bars_command(  # noqa: PLR0913  one parameter per option
 
     代码可写作 600000、600000.SH、sh.600000。 | Codes: 600000, 600000.SH, sh.600000.
     """
-    if form == "parquet" and out is None:
-        raise InvalidInput(
-            problem="parquet needs a file; add --out FILE", problem_zh="parquet 需要文件，请加 --out 文件名"
-        )
+    check_output(form, out)
     now = session.installation.now()
     last = end or session.installation.calendar.last_final(min(as_of or now, now))
     first = start or last - timedelta(days=90)
@@ -145,17 +138,7 @@ def bars_command(  # noqa: PLR0913  one parameter per option
     elif rows.is_empty():
         is_known = reader.arrow(SECURITY.name, columns=["ts_code"], ts_codes=[code]).num_rows > 0
         _tell_nothing(session, code, first, last, is_known=is_known)
-    if out is not None:
-        write_rows(session, rows, form or out.suffix.lstrip(".").lower(), out)
-    elif form not in (None, "table"):
-        session.show(rows, form)
-    elif not rows.is_empty():
-        how = {
-            "none": ("不复权", "unadjusted"),
-            "qfq": ("前复权", "forward-adjusted"),
-            "hfq": ("后复权", "back-adjusted"),
-        }
-        session.show(rows.select(_SHOWN_COLUMNS), "table", title=f"{code} {session.say(*how[adjust])}")
+    give_rows(session, rows, form, out, columns=_SHOWN_COLUMNS, title=f"{code} {session.say(*_ADJUSTED[adjust])}")
 
 
 def _tell_nothing(session: Session, code: str, first: date, last: date, *, is_known: bool) -> None:
@@ -170,25 +153,3 @@ def _tell_nothing(session: Session, code: str, first: date, last: date, *, is_kn
             f"存储的证券清单中没有 {code}；请核对代码，或先装载：{load}",
             f"the store knows no security {code}; check the code, or load it: {load}",
         )
-
-
-def write_rows(session: Session, frame: pl.DataFrame, form: str, out: Path) -> None:
-    """Write a frame to a file and say so; a form that is not `parquet` or `json` is CSV.
-
-    Errors: `InvalidInput` when the file cannot be written.
-    """
-    try:
-        if form == "parquet":
-            frame.write_parquet(out, compression="zstd")
-        elif form == "json":
-            frame.write_json(out)
-        else:
-            frame.write_csv(out)
-    except OSError as error:
-        # polars adds the path.
-        reason = str(error).partition(":")[0]
-        raise InvalidInput(
-            problem=f"{out} cannot be written ({reason}); choose another --out",
-            problem_zh=f"无法写入 {out}（{reason}），请换一个 --out",
-        ) from error
-    session.note(f"已写入 {out}，{frame.height:,} 行", f"{out} written, {frame.height:,} rows")

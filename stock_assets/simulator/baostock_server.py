@@ -13,12 +13,13 @@ import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal
 
 from stock_assets.simulator import methods, substitutes
 from stock_assets.simulator.delivery import deliver
-from stock_assets.simulator.faults import Fault, FaultCounter, FaultPlan, argument_of, spoil_rows
+from stock_assets.simulator.faults import Fault, FaultPlan, argument_of, spoil_rows
 from stock_assets.simulator.methods import Knowledge, RefusedError
+from stock_assets.simulator.server import SimulatedServer
 from stock_assets.simulator.wire import SERVER_VERSION, Frame, WireError, decode_request, encode_response, error_frame
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _ACCEPT_THREAD: Final = "baostock-server-accept"
 _CONNECTION_THREAD: Final = "baostock-server-connection"
 
 
-class BaoStockServer:
+class BaoStockServer(SimulatedServer):
     """Serve `market` in BaoStock's protocol; a context manager that is ready as soon as it is entered.
 
     `latency_seconds` delays every answer. After `session_ttl_seconds` a log-in is forgotten. More than `daily_quota`
@@ -62,6 +63,7 @@ class BaoStockServer:
         faults: FaultPlan | str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(faults)
         self.market = market
         self.host, self.port = host, port
         self.latency_seconds = latency_seconds
@@ -74,39 +76,16 @@ class BaoStockServer:
         self.logins = self.open_sessions = self.max_open_sessions = 0
         self._clock = clock
         self._used_quota = 0
-        self._counter = _counter_of(faults)
         self._lock = threading.Lock()
-        self._closing = threading.Event()
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
         self._answers: OrderedDict[tuple[Knowledge, tuple[str, ...]], bytes] = OrderedDict()
         self._last_answer: bytes | None = None
 
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def faults(self) -> FaultPlan:
-        """The plan in force; setting a plan or its text starts its counting anew."""
-        return self._counter.plan
-
-    @faults.setter
-    def faults(self, plan: FaultPlan | str | None) -> None:
-        self._counter = _counter_of(plan)
-
-    def open(self) -> None:
-        """Listen; with port 0 the system chooses a free one, which is `port` from then on."""
-        self._closing.clear()
-        self.accept_connections()
-
     def close(self) -> None:
         """Close the listener and all connections and wait for their threads."""
-        self._closing.set()
+        self.closing.set()
         self.refuse_connections()
         with self._lock:
             connections, threads = list(self._connections), list(self._threads)
@@ -134,7 +113,7 @@ class BaoStockServer:
     def accept_connections(self) -> None:
         """Listen again on the same port; nothing happens while the server listens."""
         with self._lock:
-            if self._listener is not None or self._closing.is_set():
+            if self._listener is not None or self.closing.is_set():
                 return
             listener = self._listener = socket.create_server((self.host, self.port), backlog=128)
             self.port = listener.getsockname()[1]
@@ -164,7 +143,7 @@ class BaoStockServer:
 
     def _accept(self, listener: socket.socket) -> None:
         # A closed listener does not wake a waiting accept on every system, hence the short waits.
-        while not self._closing.is_set():
+        while not self.closing.is_set():
             try:
                 if not select.select([listener], [], [], _WAKE_SECONDS)[0]:
                     continue
@@ -183,10 +162,10 @@ class BaoStockServer:
                 for line in _lines(connection):
                     data, fault = self._answer(line, session)
                     if self.latency_seconds:
-                        self._closing.wait(self.latency_seconds)
+                        self.closing.wait(self.latency_seconds)
                     if fault is not None and fault.kind == "connect_refused":
                         self._go_away(fault)
-                    if not deliver(connection, data, fault, self._closing):
+                    if not deliver(connection, data, fault, self.closing):
                         break
         finally:
             with self._lock:
@@ -278,10 +257,7 @@ class BaoStockServer:
 
     def _go_away(self, fault: Fault) -> None:
         self.refuse_connections()
-        if fault.argument is not None:
-            timer = threading.Timer(fault.argument, self.accept_connections)
-            timer.daemon = True
-            timer.start()
+        self._accept_after(fault)
 
     def _log_in(self, request: Frame, session: _Session) -> bytes:
         if len(request.parts) != methods.LOGIN_PARTS:
@@ -323,12 +299,6 @@ class _Session:
 
     is_open: bool = False
     since: float = 0.0
-
-
-def _counter_of(plan: FaultPlan | str | None) -> FaultCounter:
-    if plan is None or isinstance(plan, str):
-        plan = FaultPlan.parse(plan or "")
-    return FaultCounter(plan)
 
 
 def _page_of(request: Frame) -> int | None:

@@ -13,10 +13,11 @@ import time
 from collections import Counter, OrderedDict
 from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from stock_assets.simulator import tushare_answers as answers
-from stock_assets.simulator.faults import TUSHARE_KINDS, Fault, FaultCounter, FaultPlan
+from stock_assets.simulator.faults import TUSHARE_KINDS, Fault, FaultPlan
+from stock_assets.simulator.server import SimulatedServer
 from stock_assets.simulator.tushare_answers import Request
 from stock_assets.simulator.tushare_base import Service
 from stock_assets.simulator.tushare_delivery import HttpReply, deliver, refusal_of, spoiled
@@ -35,7 +36,7 @@ _JOIN_SECONDS: Final = 5.0
 _LISTED_BY: Final = frozenset({"trade_cal"})
 
 
-class TushareServer:
+class TushareServer(SimulatedServer):
     """Serve `market` in Tushare's protocol; a context manager that is ready as soon as it is entered.
 
     Requests need `token`. `points` decide which interfaces answer and how often, `limits` sets other limits by
@@ -69,6 +70,7 @@ class TushareServer:
         clock: Callable[[], float] = time.monotonic,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        super().__init__(faults, kinds=TUSHARE_KINDS)
         self.market = market
         self.host, self.port = host, port
         self.token = token
@@ -80,39 +82,16 @@ class TushareServer:
         self.requests: Counter[str] = Counter()
         self.faults_done: Counter[str] = Counter()
         self.connections = 0
-        self.closing = threading.Event()
         self._ssl_context = ssl_context
-        self._counter = _counter_of(faults)
         self._lock = threading.Lock()
         self._http: _Http | None = None
         self._open: set[socket.socket] = set()
         self._answers: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
 
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def url(self) -> str:
         """The address that clients are given."""
         return f"{'http' if self._ssl_context is None else 'https'}://{self.host}:{self.port}/dataapi"
-
-    @property
-    def faults(self) -> FaultPlan:
-        """The plan in force; setting a plan or its text starts its counting anew."""
-        return self._counter.plan
-
-    @faults.setter
-    def faults(self, plan: FaultPlan | str | None) -> None:
-        self._counter = _counter_of(plan)
-
-    def open(self) -> None:
-        """Listen; with port 0 the system chooses a free one, which is `port` from then on."""
-        self.closing.clear()
-        self.accept_connections()
 
     def close(self) -> None:
         """Close the listener and all connections."""
@@ -222,10 +201,7 @@ class TushareServer:
     def _go_away(self, fault: Fault) -> None:
         # Not here: the listener's end is waited for by the thread that this one belongs to.
         threading.Thread(target=self.refuse_connections, daemon=True).start()
-        if fault.argument is not None:
-            timer = threading.Timer(fault.argument, self.accept_connections)
-            timer.daemon = True
-            timer.start()
+        self._accept_after(fault)
 
 
 class _Http(ThreadingHTTPServer):
@@ -279,9 +255,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
         """Say nothing."""
-
-
-def _counter_of(plan: FaultPlan | str | None) -> FaultCounter:
-    if plan is None or isinstance(plan, str):
-        plan = FaultPlan.parse(plan or "", kinds=TUSHARE_KINDS)
-    return FaultCounter(plan)
