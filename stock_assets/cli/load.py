@@ -97,20 +97,28 @@ def run_and_report(
     began = time.monotonic()
     with ProgressDisplay(session.errors, session.language) as display:
         installation.progress = display
-        outcome = _run(session, job_name, days, ts_codes)
+        outcome = run_job(session, job_name, days, ts_codes)
     seconds = time.monotonic() - began
     tell_days(session, days, ts_codes, seconds=seconds, requests=requests_today(installation) - sent_before)
     end_with(session, outcome)
 
 
-def _run(session: Session, job_name: str, days: Sequence[date], ts_codes: Sequence[str]) -> "RunOutcome":
+def run_job(
+    session: Session, job_name: str, days: Sequence[date], ts_codes: Sequence[str], *, start: date | None = None
+) -> "RunOutcome":
+    """Run a job in this process until it ends or Ctrl-C stops it; `start` is the first day of periods of a finance history.
+
+    Errors: `KeyboardInterrupt`, after the run was recorded as stopped.
+    """
     with uncollected():
         from stock_assets.cli.run_here import new_run_id, note_stopped, run_here  # noqa: PLC0415  Dagster costs seconds
 
     run_id = new_run_id()
     try:
         return run_stoppable(
-            lambda stop: run_here(session.installation, job_name, days, stop=stop, run_id=run_id, ts_codes=ts_codes),
+            lambda stop: run_here(
+                session.installation, job_name, days, stop=stop, run_id=run_id, ts_codes=ts_codes, start=start
+            ),
             before_grace=session.silence_log,
         )
     except KeyboardInterrupt:

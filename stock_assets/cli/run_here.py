@@ -14,15 +14,16 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     ExecuteInProcessResult,
-    Failure,
 )
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
 from stock_assets.assets.failures import ERROR_CLASS
+from stock_assets.assets.finance import HISTORY_OP
 from stock_assets.cli.imports import uncollected
 from stock_assets.definitions import build_definitions
+from stock_assets.domain.errors import Stopped
 from stock_assets.ops.dagster_home import prepare
 from stock_assets.pipeline.context import Progress
 from stock_assets.wiring import Installation
@@ -62,13 +63,23 @@ def run_here(  # noqa: PLR0913  what to run, and how to stop it
     stop: threading.Event,
     run_id: str,
     ts_codes: Sequence[str] = (),
+    start: date | None = None,
 ) -> RunOutcome:
-    """Run a job over days (sorted; a range is one run) and return how it ended; `stop` ends it after the call at hand."""
+    """Run a job over days (sorted; a range is one run) and return how it ended; `stop` ends it after the call at hand.
+
+    A job without partitions has no days; `start` is the first day of periods of a finance history.
+    """
+    installation.stop = stop
     installation.progress = _stopping(installation.progress, stop)
     definitions = build_definitions(installation)
     job = definitions.resolve_job_def(job_name)
-    load = {"codes": list(ts_codes)}
-    ops = {name: {"config": load} for name in _LOADING_OPS if job.has_node_named(name)}
+    ops: dict[str, Any] = {}
+    if job.has_node_named(HISTORY_OP):
+        first = "" if start is None else start.isoformat()
+        ops[HISTORY_OP] = {"config": {"codes": list(ts_codes), "start": first}}
+    else:
+        load = {"codes": list(ts_codes)}
+        ops = {name: {"config": load} for name in _LOADING_OPS if job.has_node_named(name)}
     with closing(_Instance()) as holder:
         result = job.execute_in_process(
             instance=holder.instance,
@@ -99,7 +110,7 @@ def _stopping(progress: Progress, stop: threading.Event) -> Progress:
 
     def told(*, done: int, total: int, rows: int, label: str) -> None:
         if stop.is_set():
-            raise Failure("stopped at the command line", allow_retries=False)
+            raise Stopped
         progress(done=done, total=total, rows=rows, label=label)
 
     return told
