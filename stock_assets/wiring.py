@@ -15,6 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
+from stock_assets.alerts import AlertHook
+from stock_assets.domain.alerts import Notify, tell_nobody
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import ConfigurationError
 from stock_assets.domain.quarters import periods_between
@@ -456,7 +458,16 @@ class Installation:
             batch_size=self.settings.daily_sync_batch_size,
             progress=self.progress,
             slow_seconds=self.settings.slow_item_seconds,
+            notify=self.notify,
         )
+
+    @cached_property
+    def notify(self) -> Notify:
+        """Whoever is told when a person is needed."""
+        url = self.settings.alert_url
+        if url is None:
+            return tell_nobody
+        return AlertHook(url.get_secret_value(), self.settings.home / "state" / "alerts.json", now=self.now)
 
 
 def _no_finance_source() -> ConfigurationError:

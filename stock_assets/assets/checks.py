@@ -19,7 +19,7 @@ from dagster import (
     asset_check,
 )
 
-from stock_assets.assets.market import restricted_codes
+from stock_assets.assets.loads import is_restricted
 from stock_assets.assets.metadata import TOLD_BY_DAY, preview_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.tables import STOCK_DAILY
@@ -73,17 +73,17 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
         days = days_of(context.partition_keys)
         with store.database.read() as conn:
             counts = coverage.day_counts(conn, days[0], days[-1]).filter(pl.col("trade_date").is_in(days))
-        # A run for a few stocks cannot make a day whole, and must not fail for it.
-        is_restricted = bool(restricted_codes(context.run))
+        # Such a run must not fail for what it was not to bring.
+        cannot_be_whole = is_restricted(context.run)
         tell_each_day(
             context,
             "stock_daily_complete",
             {
-                row["trade_date"]: _completeness(pl.DataFrame([row]), is_restricted)
+                row["trade_date"]: _completeness(pl.DataFrame([row]), cannot_be_whole)
                 for row in counts.iter_rows(named=True)
             },
         )
-        return _completeness(counts, is_restricted)
+        return _completeness(counts, cannot_be_whole)
 
     @asset_check(
         asset=STOCK_DAILY.name,
@@ -108,11 +108,11 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
     return [stock_daily_complete, stock_daily_findings]
 
 
-def _completeness(counts: pl.DataFrame, is_restricted: bool) -> AssetCheckResult:  # noqa: FBT001  a fact of the run
+def _completeness(counts: pl.DataFrame, cannot_be_whole: bool) -> AssetCheckResult:  # noqa: FBT001  a fact of the run
     expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
     short = counts.filter((pl.col("present") < pl.col("expected")) | (pl.col("rejected") > 0))
     is_half_published = not counts.filter(pl.col("present") < _HALF_PUBLISHED * pl.col("expected")).is_empty()
-    is_error = (is_half_published or present == 0) and not is_restricted
+    is_error = (is_half_published or present == 0) and not cannot_be_whole
     repair = f"stock-assets backfill-daily --start {short['trade_date'].min()} --end {short['trade_date'].max()}"
     return AssetCheckResult(
         passed=short.is_empty() and present > 0,

@@ -1,9 +1,8 @@
 """Daily bars and adjustment factors, one partition a trading day; a range of days is one run."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, cast
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -11,19 +10,16 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
-    Config,
-    DagsterRun,
     MaterializeResult,
     PartitionsDefinition,
     ResourceParam,
     multi_asset,
 )
-from pydantic import Field
 
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.loads import BARS_OP, LoadConfig, Loaded, job_type_of, load_bars, load_factors
 from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
-from stock_assets.domain.codes import parse_code
 from stock_assets.domain.contract import Table
 from stock_assets.domain.tables import (
     ADJUST_FACTOR,
@@ -34,26 +30,12 @@ from stock_assets.domain.tables import (
     RAW_TUSHARE_SUSPEND,
     STOCK_DAILY,
 )
-from stock_assets.pipeline.factors import ingest_factors
-from stock_assets.pipeline.ingest import ingest_days
-from stock_assets.pipeline.report import IngestReport
+from stock_assets.pipeline.report import DayOutcome
 from stock_assets.sources.base import MarketSource
 from stock_assets.wiring import Installation
 
 GROUP = "market"
 RAW = "raw_"
-_BARS_OP = "daily_bars"
-
-
-class LoadConfig(Config):
-    """How a run loads its days."""
-
-    codes: list[str] = Field(default=[], description="只装载这些证券；空 = 全市场 | only these securities; empty = all")
-    refetch: bool | None = Field(
-        default=None,
-        description="重新请求已完整的交易日；默认：单日运行重新请求，区间运行只补缺口"
-        " | ask again for complete days; default: yes for one day, no for a range",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +64,7 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
             *(_spec(table, after=("trading_calendar", "securities"), skippable=True) for table in raw.bars),
             _spec(STOCK_DAILY, after=[table.name for table in raw.bars]),
         ],
-        name=_BARS_OP,
+        name=BARS_OP,
         group_name=GROUP,
         partitions_def=trading_days,
         backfill_policy=BackfillPolicy.single_run(),
@@ -97,14 +79,10 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
     ) -> Iterator[MaterializeResult[Any]]:
         days = days_of(context.partition_keys)
         with plain_failures(store.settings.language):
-            report = ingest_days(
-                store.pipeline(source=baostock_pool, run_id=context.run.run_id),
-                days,
-                ts_codes=[parse_code(code) for code in config.codes] or None,
-                refetch=_refetch(config, days),
-            )
+            pipeline = store.pipeline(source=baostock_pool, run_id=context.run.run_id)
+            done = load_bars(pipeline, config, days, job_type_of(context.run), store.settings)
             always = [STOCK_DAILY.name, *_names(baostock_pool.raw_daily(baostock_pool.no_daily()))]
-            results = _results(context, report, always=always)
+            results = _results(context, done, always=always)
         yield from results
 
     @multi_asset(
@@ -127,11 +105,10 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
     ) -> Iterator[MaterializeResult[Any]]:
         days = days_of(context.partition_keys)
         with plain_failures(store.settings.language):
-            report = ingest_factors(
-                store.pipeline(source=baostock_pool, run_id=context.run.run_id), days, refetch=_refetch(config, days)
-            )
+            pipeline = store.pipeline(source=baostock_pool, run_id=context.run.run_id)
+            done = load_factors(pipeline, config, days, job_type_of(context.run))
             always = [ADJUST_FACTOR.name, *_names(baostock_pool.raw_factors(baostock_pool.no_factors()))]
-            results = _results(context, report, always=always)
+            results = _results(context, done, always=always)
         yield from results
 
     return [daily_bars, adjust_factor]
@@ -149,21 +126,23 @@ def _spec(table: Table, *, after: Iterable[str], skippable: bool = False) -> Ass
     )
 
 
-def _results(
-    context: AssetExecutionContext, report: IngestReport, *, always: Iterable[str]
-) -> list[MaterializeResult[Any]]:
+def _results(context: AssetExecutionContext, done: Loaded, *, always: Iterable[str]) -> list[MaterializeResult[Any]]:
     """Return the results of one landing: whichever asset was selected, raw and business rows are there now.
 
     `always` are the assets that are whole after any run; raw tables of other sources only where these were asked.
 
     Errors: those of `_fail_if_unanswered`.
     """
+    report = done.report
     assets = {key.to_user_string() for key in context.assets_def.keys}
     landed = {*always, *report.raw_tables} & assets
     selected = {key.to_user_string() for key in context.selected_asset_keys} & landed
-    _tell_landed(context, report, keys=landed - selected)
-    _fail_if_unanswered(context, report, keys=selected)
-    _tell_days(context, report, keys=selected)
+    _tell_landed(context, report.outcomes, keys=landed - selected)
+    _fail_if_unanswered(context, done, keys=selected)
+    asked = set(days_of(context.partition_keys))
+    # Days that were looked back at are no partitions of this run.
+    _tell_landed(context, [outcome for outcome in report.outcomes if outcome.day not in asked], keys=selected)
+    _tell_days(context, [outcome for outcome in report.outcomes if outcome.day in asked], keys=selected)
     # Dagster wants what others are made of first.
     ordered = sorted(selected, key=lambda name: (not name.startswith(RAW), name))
     return [MaterializeResult(asset_key=key, metadata=ingest_metadata(report)) for key in ordered]
@@ -173,34 +152,23 @@ def _names(parts: Iterable[tuple[Table, object]]) -> list[str]:
     return [table.name for table, _ in parts]
 
 
-def restricted_codes(run: DagsterRun) -> list[str]:
-    """Return the stocks that a run was restricted to; empty for the whole market."""
-    ops = cast("Mapping[str, Mapping[str, Mapping[str, Any]]]", run.run_config.get("ops", {}))
-    return list(ops.get(_BARS_OP, {}).get("config", {}).get("codes", []))
-
-
-def _refetch(config: LoadConfig, days: list[date]) -> bool:
-    return len(days) == 1 if config.refetch is None else config.refetch
-
-
-def _fail_if_unanswered(context: AssetExecutionContext, report: IngestReport, *, keys: set[str]) -> None:
+def _fail_if_unanswered(context: AssetExecutionContext, done: Loaded, *, keys: set[str]) -> None:
     """Fail the run when a day got no answer, after saying which days landed: only those count as materialized."""
-    error = report.failure()
-    if error is not None:
-        _tell_landed(context, report, keys=keys)
-        raise error
+    if done.failure is not None:
+        _tell_landed(context, done.report.outcomes, keys=keys)
+        raise done.failure
 
 
-def _tell_days(context: AssetExecutionContext, report: IngestReport, *, keys: set[str]) -> None:
+def _tell_days(context: AssetExecutionContext, outcomes: Sequence[DayOutcome], *, keys: set[str]) -> None:
     """Put on each day's page what is true of that day alone; of a long range on the pages of the newest days."""
     for key in keys:
-        for outcome in sorted(report.outcomes, key=lambda outcome: outcome.day)[-TOLD_BY_DAY:]:
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.day)[-TOLD_BY_DAY:]:
             context.add_asset_metadata(day_metadata(outcome), asset_key=key, partition_key=str(outcome.day))
 
 
-def _tell_landed(context: AssetExecutionContext, report: IngestReport, *, keys: set[str]) -> None:
+def _tell_landed(context: AssetExecutionContext, outcomes: Sequence[DayOutcome], *, keys: set[str]) -> None:
     for key in sorted(keys):
-        for outcome in report.outcomes:
+        for outcome in outcomes:
             if outcome.status != "refused":
                 metadata = {**day_metadata(outcome), "run": context.run.run_id}
                 # Not `log_event`: what it is told is lost when the step then fails.

@@ -10,8 +10,10 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from stock_assets.assets.loads import JOB_TYPE_TAG
 from stock_assets.assets.market import RawTables
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
+from stock_assets.pipeline.daily_sync import DailyJob
 
 _REFERENCE = AssetSelection.assets("trading_calendar", "securities")
 DAILY, HISTORY, NIGHTLY = "sync_daily_data_job", "sync_history_daily_data_job", "nightly_job"
@@ -25,19 +27,27 @@ def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
         define_asset_job(
             DAILY,
             _REFERENCE | bars,
+            tags=_task("DAILY_INCREMENTAL"),
             executor_def=in_process_executor,
             description="一个交易日的日线 | daily bars of one trading day",
         ),
         define_asset_job(
             HISTORY,
             bars | factors,
+            tags=_task("DAILY_HISTORY"),
             executor_def=in_process_executor,
             description="一段历史的日线与复权因子，只补缺口 | bars and factors of a range, gaps only",
         ),
         define_asset_job(
             NIGHTLY,
             AssetSelection.all(),
+            tags=_task("DAILY_INCREMENTAL"),
             executor_def=in_process_executor,
             description="每晚：日历、证券、日线、复权因子 | every night: calendar, securities, bars, factors",
         ),
     ]
+
+
+def _task(job_type: DailyJob) -> dict[str, str]:
+    """Return the tags that make every run of a job a task, whoever starts it and with whatever config."""
+    return {JOB_TYPE_TAG: job_type}

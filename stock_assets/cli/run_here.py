@@ -63,6 +63,7 @@ def run_here(  # noqa: PLR0913  what to run, and how to stop it
     stop: threading.Event,
     run_id: str,
     ts_codes: Sequence[str] = (),
+    only_failures: bool = False,
     start: date | None = None,
 ) -> RunOutcome:
     """Run a job over days (sorted; a range is one run) and return how it ended; `stop` ends it after the call at hand.
@@ -78,7 +79,7 @@ def run_here(  # noqa: PLR0913  what to run, and how to stop it
         first = "" if start is None else start.isoformat()
         ops[HISTORY_OP] = {"config": {"codes": list(ts_codes), "start": first}}
     else:
-        load = {"codes": list(ts_codes)}
+        load = {"codes": list(ts_codes), "only_failures": only_failures}
         ops = {name: {"config": load} for name in _LOADING_OPS if job.has_node_named(name)}
     with closing(_Instance()) as holder:
         result = job.execute_in_process(

@@ -23,7 +23,9 @@ from stock_assets.storage import ledger, sync_tasks
 from stock_assets.units import unit
 
 DailyJob = Literal["DAILY_HISTORY", "DAILY_INCREMENTAL"]
-_LOOK_BACK = timedelta(days=30)
+JOB_TYPES: tuple[DailyJob, ...] = ("DAILY_HISTORY", "DAILY_INCREMENTAL")
+LOOK_BACK = timedelta(days=30)
+"""How far an increment looks back for what earlier ones missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,12 @@ def sync_daily(  # noqa: PLR0913  (each has its default)
     return DailySync(asked, report, outcome)
 
 
-def factor_days(context: PipelineContext, days: Sequence[date], job_type: DailyJob) -> list[date]:
-    """Return the days before `days` whose bars are in and whose factors are not: an increment brings them too."""
-    if job_type != "DAILY_INCREMENTAL":
-        return []
-    first, last = max(days) - _LOOK_BACK, max(days)
+def days_without_factors(context: PipelineContext, first: date, last: date) -> list[date]:
+    """Return the days of [first, last] whose bars are in and whose factors are not, in order."""
     with context.database.read() as conn:
         with_bars = ledger.closed_days(conn, STOCK_DAILY.name, first, last)
         with_factors = ledger.closed_days(conn, ADJUST_FACTOR.name, first, last)
-    return sorted(with_bars - with_factors - set(days))
+    return sorted(with_bars - with_factors)
 
 
 def days_of_records(context: PipelineContext, job_type: DailyJob) -> list[date]:
@@ -109,7 +108,7 @@ def _looked_back_at(context: PipelineContext, last: date, job_type: DailyJob) ->
         known = ledger.known_days(conn, STOCK_DAILY.name)
     if not known:
         return set()
-    recent = context.calendar.between(max(last - _LOOK_BACK, min(known)), last)
+    recent = context.calendar.between(max(last - LOOK_BACK, min(known)), last)
     failed: Collection[date] = days_of_records(context, job_type)
     return {*recent, *(day for day in failed if day <= last)}
 

@@ -66,6 +66,17 @@ class IngestReport:
         """Add how days stand after a landing; an earlier word on the same day no longer counts."""
         self._outcomes |= {outcome.day: outcome for outcome in outcomes}
 
+    def add(self, earlier: "IngestReport") -> None:
+        """Add what another part of the same run did, before this one; what failed in it stays its own."""
+        self.days_asked += earlier.days_asked
+        self._outcomes = {outcome.day: outcome for outcome in earlier.outcomes} | self._outcomes
+        self.requests += earlier.requests
+        self.add_seconds(earlier.split)
+        self.inserted += earlier.inserted
+        self.updated += earlier.updated
+        self.unchanged += earlier.unchanged
+        self.raw_tables |= earlier.raw_tables
+
     def count(self, status: Status) -> int:
         """Return how many worked days ended with `status`."""
         return sum(outcome.status == status for outcome in self.outcomes)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from stock_assets.domain.alerts import Alert
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import AlreadyRunning, SourceUnavailable
-from stock_assets.pipeline.daily_sync import DailyJob, DailySync, days_of_records, factor_days, sync_daily
+from stock_assets.pipeline.daily_sync import DailyJob, DailySync, days_of_records, days_without_factors, sync_daily
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
 from stock_assets.storage import coverage, sync_tasks
@@ -190,7 +190,7 @@ def test_a_week_without_service_is_repaired_by_one_night(workshop: Workshop) -> 
     # The hole, the four days of the outage and the night itself; nothing before the store's first day.
     assert (workshop.server.requests - before)[BY_DAY] == 6
     assert rows(workshop, "SELECT count(DISTINCT trade_date) FROM stock_daily") == 7
-    assert factor_days(workshop.context, [last], "DAILY_INCREMENTAL") == MONTH[5:9]
+    assert days_without_factors(workshop.context, MONTH[0], last) == MONTH[5:10]
     assert (done.outcome.task.status, done.outcome.task.config) == ("COMPLETED", {"start": str(last), "end": str(last)})
 
 
