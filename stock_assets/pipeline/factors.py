@@ -23,7 +23,7 @@ from stock_assets.pipeline.gaps import check_days
 from stock_assets.pipeline.landing import note_refusal
 from stock_assets.pipeline.open_factors import OpenFactors
 from stock_assets.pipeline.refresh import ensure_reference
-from stock_assets.pipeline.report import CallFailure, IngestReport
+from stock_assets.pipeline.report import IngestReport
 from stock_assets.pipeline.turns import Turn, work_in_turn
 from stock_assets.quality.factor_rules import judge_factors
 from stock_assets.storage import bars, ledger, reference
@@ -208,7 +208,7 @@ class _Load:
     def _spoken_of(self, days: list[date]) -> list[str] | None:
         """Return the stocks that this source was asked about, or None for all."""
         asked = self._exchanges(days)
-        if self.turn.is_first and asked == self.context.source.exchanges:
+        if self.turn.scope.is_first and asked == self.context.source.exchanges:
             return None
         return self.securities.filter(pl.col("exchange").is_in(asked))["ts_code"].to_list()
 
@@ -243,5 +243,5 @@ class _Load:
         error = error_of(answer, source=name, api="adjust_factor") or AnswerBroken(
             source=name, api="adjust_factor", reason="no verdict"
         )
-        self.report.failures.append(CallFailure(call.label, error))
+        self.report.add_failure(call.label, error)
         return error

@@ -23,6 +23,11 @@ class Scope:
     own: frozenset[Exchange] = EXCHANGES
     shared: frozenset[Exchange] = frozenset()
 
+    @property
+    def is_first(self) -> bool:
+        """Return whether no source before has anything of what this one is asked for."""
+        return not self.shared
+
 
 EVERYTHING = Scope()
 

@@ -20,10 +20,10 @@ from stock_assets.domain.errors import AnswerBroken, StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.fetch import SourceDown, answers_in_order
-from stock_assets.pipeline.gaps import Block, blocks_of_gaps, check_days
+from stock_assets.pipeline.gaps import Block, Scope, blocks_of_gaps, check_days
 from stock_assets.pipeline.landing import JudgedAnswer, Landing, judge_answer, land_bars, note_refusal
 from stock_assets.pipeline.refresh import ensure_reference, refresh_securities
-from stock_assets.pipeline.report import CallFailure, IngestReport
+from stock_assets.pipeline.report import IngestReport
 from stock_assets.pipeline.turns import Turn, work_in_turn
 from stock_assets.sources.planner import Call, CodeCall, DayCall, plan_daily
 from stock_assets.storage import layout, reference
@@ -73,7 +73,7 @@ def fill_gaps(
     """Ask each source in its turn for what is missing of `days`, land what comes, and add it all to the report."""
 
     def ingest(turn: Turn) -> None:
-        part = _Ingest(turn.context, report, is_first=turn.is_first)
+        part = _Ingest(turn.context, report, turn.scope)
         for block in blocks_of_gaps(context.database, days, ts_codes, refetch=refetch, scope=turn.scope):
             part.work(block, is_restricted=ts_codes is not None)
 
@@ -98,7 +98,7 @@ class _Ingest:
 
     context: PipelineContext
     report: IngestReport
-    is_first: bool = True
+    scope: Scope
     securities: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def work(self, block: Block, *, is_restricted: bool) -> None:
@@ -111,7 +111,7 @@ class _Ingest:
         if plan.code_calls:
             self._fetch_codes(plan.code_calls, block)
         if plan.day_calls:
-            only = _codes_of(block.gaps) if is_restricted and self.is_first else None
+            only = _codes_of(block.gaps) if is_restricted and self.scope.is_first else None
             self._fetch_days(plan.day_calls, only, block)
 
     def _fetch_codes(self, calls: Sequence[CodeCall], block: Block) -> None:
@@ -134,7 +134,7 @@ class _Ingest:
         # Stretches cover sessions that nobody asked for: right answers all the same, of which only the asked ones land.
         stretch = self.context.calendar.between(min(call.start for call in calls), max(call.end for call in calls))
         judged = self._judge(pl.concat(frames), stretch)
-        if self.is_first:
+        if self.scope.is_first:
             held = dict(judged.answer.group_by("day").len().iter_rows())
             for group in _groups(days, held):
                 self._land(judged.of_days(group), group, tuple(answered), started_at)
@@ -152,13 +152,15 @@ class _Ingest:
         try:
             for call, answer in self._answers(calls):
                 if not isinstance(answer, Rows):
-                    error = self._note_failure(str(call.day), answer)
+                    # Of what the first source left open nobody has to have more.
+                    is_needed = any(code[-2:] in self.scope.own for code in _codes_of(block.gaps, call.day))
+                    error = self._note_failure(str(call.day), answer, is_needed=is_needed)
                     self.report.add_outcomes(
                         note_refusal(self.context, STOCK_DAILY.name, [call.day], error, started_at)
                     )
                     continue
                 judged = self._judge(answer.frame, [call.day])
-                if not self.is_first:
+                if not self.scope.is_first:
                     codes = _codes_of(block.gaps, call.day)
                     self._land(judged.of_codes(codes), [call.day], codes, started_at)
                     continue
@@ -239,12 +241,12 @@ class _Ingest:
             _record_cost(work.split, answer.cost)
         return answer
 
-    def _note_failure(self, label: str, answer: Answer) -> StockAssetsError:
+    def _note_failure(self, label: str, answer: Answer, *, is_needed: bool = True) -> StockAssetsError:
         name = self.context.source.name
         error = error_of(answer, source=name, api=label) or AnswerBroken(
             source=name, api=label, reason="no bars at all"
         )
-        self.report.failures.append(CallFailure(label, error))
+        self.report.add_failure(label, error, is_needed=is_needed)
         return error
 
     def _read_securities(self) -> None:

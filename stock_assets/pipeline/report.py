@@ -50,6 +50,7 @@ class IngestReport:
     """Sources that could not go on, with the reason: what they left was asked of the next one."""
     raw_tables: set[str] = field(default_factory=set[str])
     """The raw tables that kept an answer of this run."""
+    _unanswered: dict[str, StockAssetsError] = field(default_factory=dict[str, StockAssetsError])
     _outcomes: dict[date, DayOutcome] = field(default_factory=dict[date, DayOutcome])
 
     @property
@@ -63,8 +64,25 @@ class IngestReport:
         return self.days_asked - len(self._outcomes)
 
     def add_outcomes(self, outcomes: Sequence[DayOutcome]) -> None:
-        """Add how days stand after a landing; an earlier word on the same day no longer counts."""
-        self._outcomes |= {outcome.day: outcome for outcome in outcomes}
+        """Add how days stand after a landing or a refusal.
+
+        An earlier word on the same day no longer counts, except that a refusal takes nothing from what has landed.
+        """
+        for outcome in outcomes:
+            if outcome.status != "refused":
+                self._outcomes[outcome.day] = outcome
+                self._unanswered.pop(str(outcome.day), None)
+            else:
+                self._outcomes.setdefault(outcome.day, outcome)
+
+    def add_failure(self, label: str, error: StockAssetsError, *, is_needed: bool = True) -> None:
+        """Add a call that failed; `is_needed` says that without its answer the day it names is not done.
+
+        Of several sources that failed a day, the first one's reason is what counts.
+        """
+        self.failures.append(CallFailure(label, error))
+        if is_needed:
+            self._unanswered.setdefault(label, error)
 
     def add(self, earlier: "IngestReport") -> None:
         """Add what another part of the same run did, before this one; what failed in it stays its own."""
@@ -117,6 +135,5 @@ class IngestReport:
             return self.stopped_by
         if self.failures and not self.outcomes:
             return self.failures[0].error
-        refused = (outcome.day for outcome in self.outcomes if outcome.status == "refused")
-        unanswered = {str(day) for day in refused if asked is None or day in asked}
-        return next((failure.error for failure in self.failures if failure.label in unanswered), None)
+        days = (str(day) for day in self._outcomes if asked is None or day in asked)
+        return next((error for day in days if (error := self._unanswered.get(day)) is not None), None)

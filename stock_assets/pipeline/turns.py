@@ -26,11 +26,6 @@ class Turn:
     context: PipelineContext
     scope: Scope
 
-    @property
-    def is_first(self) -> bool:
-        """Return whether no source before it has anything of what it has."""
-        return not self.scope.shared
-
 
 def turns(context: PipelineContext) -> Iterator[Turn]:
     """Yield the sources of a run in order."""

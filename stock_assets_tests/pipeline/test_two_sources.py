@@ -7,11 +7,12 @@ from datetime import date, timedelta
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 from pydantic import SecretStr
 
 from stock_assets.domain.calendar import TradingCalendar
-from stock_assets.domain.errors import SourceUnavailable
+from stock_assets.domain.errors import AnswerBroken, SourceUnavailable
 from stock_assets.domain.tables import ADJUST_FACTOR, SECURITY, STOCK_DAILY
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.factors import ingest_factors
@@ -218,6 +219,31 @@ def test_without_the_second_source_beijing_stays_open_and_shanghai_lands(both: B
     both.tushare.accept_connections()
     assert ingest_days(both.context, DAYS).failure() is None
     assert stored(both, DAYS)["ts_code"].str.ends_with(".BJ").any()
+
+
+def test_a_refusal_of_the_second_source_takes_nothing_from_what_the_first_one_landed(both: Both) -> None:
+    refresh_securities(both.context)
+    both.tushare.faults = "http=503:daily"
+    report = ingest_days(both.context, DAYS[:1])
+    # Beijing is its own: without it the day is not done.
+    assert isinstance(report.failure(), AnswerBroken | SourceUnavailable)
+    assert [outcome.status for outcome in report.outcomes] == ["partial"]
+    assert stored(both, DAYS[:1]).height > 0
+
+
+def test_nobody_has_to_have_what_the_first_source_left_open(both: Both) -> None:
+    ingest_days(both.context, DAYS[:1])
+    traded = stored(both, DAYS[:1]).filter(~is_of("BJ"))["ts_code"][:3].to_list()
+    with both.database.begin() as conn:
+        conn.execute(sa.text("DELETE FROM stock_daily WHERE ts_code = ANY(:codes)"), {"codes": traded})
+    holes = Holes(11, 60, sessions=SESSIONS)
+    holes.missing = frozenset((f"{code[-2:].lower()}.{code[:6]}", DAYS[0]) for code in traded)
+    both.baostock.server.market = holes
+    both.baostock.server.last_ready_day = SESSIONS[-2]
+    both.tushare.faults = "http=503:*"
+    report = ingest_days(both.context, DAYS[:1])
+    assert report.failure() is None
+    assert [outcome.status for outcome in report.outcomes] == ["partial"]
 
 
 def test_securities_of_a_silent_source_are_added_by_the_next_and_asked_for_again(both: Both) -> None:
