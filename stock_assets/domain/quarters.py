@@ -6,8 +6,8 @@ _MONTHS = 3
 _DAY = timedelta(days=1)
 # Days by which reports for March, June, September and December are due: of a whole year by the end of the next April.
 _DEADLINES = {3: (0, 4, 30), 6: (0, 8, 31), 9: (0, 10, 31), 12: (1, 4, 30)}
-# No report comes earlier after its period's end.
-_EARLIEST = timedelta(days=10)
+# No report comes earlier after its period's end: the first recorded one came on the ninth day.
+_EARLIEST = timedelta(days=8)
 
 
 def period_of(day: date) -> date:
