@@ -84,9 +84,8 @@ class Increment:
 
     def to_ask(self, stocks: pl.DataFrame) -> list[StockItem]:
         """Return whom to ask for of the stocks that are known less far than the last day."""
-        behind = (pl.col("known_through") < self.common) | pl.col("ts_code").is_in(list(self.failed))
-        chosen = stocks.filter(behind).select("ts_code", "known_through")
-        return [StockItem(code, self.window(through)) for code, through in chosen.iter_rows()]
+        behind = stocks.filter(pl.col("known_through") < self.common).select("ts_code", "known_through")
+        return [StockItem(code, self.window(through)) for code, through in behind.iter_rows()]
 
     def days(self) -> list[date]:
         """Return the days to ask about, a few that were asked about before included: what was told late is found."""
@@ -290,7 +289,7 @@ def increment_of(desk: Desk) -> Increment:
 def common_day(stocks: pl.DataFrame, through: date, failed: Collection[str], *, stocks_per_call: int) -> date:
     """Return the day from which on asking about days, and for those known less far one by one, takes the fewest calls.
 
-    Without any known stock it is `through`: no day has to be asked about.
+    Those that failed are asked for one by one in any case. Without another known stock it is `through`.
     """
     known = stocks.filter(pl.col("known_through").is_not_null(), ~pl.col("ts_code").is_in(list(failed)))
     ends = sorted(min(day, through) for day in known["known_through"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from unittest.mock import patch
 
+import polars as pl
 import pytest
 
 from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Rows, Truncated
@@ -18,6 +19,7 @@ from stock_assets_tests.pipeline.finance_workshop import (
     BY_DEADLINE,
     BY_MARKET,
     CALENDAR,
+    COSTS,
     FinanceWorkshop,
     always,
     made_up_market,
@@ -111,6 +113,16 @@ def failing(shop: FinanceWorkshop, code: str, answer: Answer) -> Ask:
     return reports_of_codes
 
 
+def always_of_codes(answer: Answer) -> Ask:
+    """Return a source's method that gives one answer."""
+
+    def reports_of_codes(ts_codes: Sequence[str], start: date, end: date) -> Answer:
+        del ts_codes, start, end
+        return answer
+
+    return reports_of_codes
+
+
 def noting(shop: FinanceWorkshop, asked: list[str]) -> Ask:
     """Return the source's method, which writes down whom it is asked for."""
     ask = shop.source.reports_of_codes
@@ -152,9 +164,21 @@ def test_what_fails_too_often_waits_for_a_person(workshop: FinanceWorkshop) -> N
     assert {status for status, _ in workshop.ledger(MONDAY).values()} == {"partial"}
 
 
+def test_many_that_fail_are_counted_like_one(workshop: FinanceWorkshop) -> None:
+    # One by one they cost more calls than their days would: they are asked for all the same, or their records would close.
+    workshop.source = TushareFinance(workshop.client, replace(COSTS, reports_per_request=1))
+    nothing = Truncated(pl.DataFrame(), "more than a hundred")
+    tuesday = MONDAY + timedelta(1)
+    with patch.object(workshop.source, "reports_of_codes", always_of_codes(nothing)):
+        first = sync_finance_increment(workshop.at(MONDAY, max_retries=1), [MONDAY])
+        second = sync_finance_increment(workshop.at(tuesday, max_retries=1), [tuesday])
+    assert len(first.failed) > 3
+    assert set(first.failed) <= set(second.need_a_person)
+
+
 @pytest.mark.parametrize(
     "answer",
-    [Truncated(frame=None, reason="more than a hundred"), BROKEN],  # pyright: ignore[reportArgumentType]
+    [Truncated(pl.DataFrame(), "more than a hundred"), BROKEN],
     ids=["truncated", "broken"],
 )
 def test_what_is_no_whole_answer_closes_nothing(workshop: FinanceWorkshop, answer: Answer) -> None:
