@@ -217,4 +217,5 @@ if __name__ == "__main__":
     except AlreadyRunning:
         # The server has not noticed yet that the one before is dead.
         sys.exit(_RUNNING)
-    sys.exit(0 if outcome.stopped_by is None and not outcome.failed else 1)
+    if outcome.stopped_by is not None or outcome.failed:
+        sys.exit(f"stopped by {outcome.stopped_by!r}: {outcome.stopped_by}; failed: {outcome.failed}")
