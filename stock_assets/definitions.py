@@ -12,6 +12,7 @@ from dagster import (
 )
 
 from stock_assets.assets.checks import REFERENCE_CHECKS, market_checks
+from stock_assets.assets.failure_checks import failure_checks
 from stock_assets.assets.finance import finance_assets
 from stock_assets.assets.market import RawTables, market_assets
 from stock_assets.assets.partitions import trading_days
@@ -39,7 +40,7 @@ def _definitions(installation: Installation, days: TimeWindowPartitionsDefinitio
     raw = RawTables.of(installation)
     return Definitions(
         assets=[*REFERENCE_ASSETS, *market_assets(days, raw), *finance_assets(days)],
-        asset_checks=[*REFERENCE_CHECKS, *market_checks(days), *source_checks(days)],
+        asset_checks=[*REFERENCE_CHECKS, *market_checks(days), *source_checks(days), *failure_checks()],
         jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],
         schedules=[nightly_schedule(installation), finance_schedule(installation)],
         resources={

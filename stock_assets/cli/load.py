@@ -79,13 +79,14 @@ def history_daily(session: Session, start: date | None, end: date | None, rate_l
     run_and_report(session, HISTORY, days, rate_limit=rate_limit)
 
 
-def run_and_report(
+def run_and_report(  # noqa: PLR0913  (each has its default)
     session: Session,
     job_name: str,
     days: Sequence[date],
     *,
     ts_codes: Sequence[str] = (),
     rate_limit: int | None = None,
+    only_failures: bool = False,
 ) -> None:
     """Run a job over `days` with a progress display, say what became of them, and end with the right exit code."""
     installation = session.installation
@@ -97,14 +98,20 @@ def run_and_report(
     began = time.monotonic()
     with ProgressDisplay(session.errors, session.language) as display:
         installation.progress = display
-        outcome = run_job(session, job_name, days, ts_codes)
+        outcome = run_job(session, job_name, days, ts_codes, only_failures=only_failures)
     seconds = time.monotonic() - began
     tell_days(session, days, ts_codes, seconds=seconds, requests=requests_today(installation) - sent_before)
     end_with(session, outcome)
 
 
-def run_job(
-    session: Session, job_name: str, days: Sequence[date], ts_codes: Sequence[str], *, start: date | None = None
+def run_job(  # noqa: PLR0913  (each has its default)
+    session: Session,
+    job_name: str,
+    days: Sequence[date],
+    ts_codes: Sequence[str],
+    *,
+    start: date | None = None,
+    only_failures: bool = False,
 ) -> "RunOutcome":
     """Run a job in this process until it ends or Ctrl-C stops it; `start` is the first day of periods of a finance history.
 
@@ -117,7 +124,14 @@ def run_job(
     try:
         return run_stoppable(
             lambda stop: run_here(
-                session.installation, job_name, days, stop=stop, run_id=run_id, ts_codes=ts_codes, start=start
+                session.installation,
+                job_name,
+                days,
+                stop=stop,
+                run_id=run_id,
+                ts_codes=ts_codes,
+                start=start,
+                only_failures=only_failures,
             ),
             before_grace=session.silence_log,
         )

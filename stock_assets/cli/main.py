@@ -27,8 +27,12 @@ _COMMANDS = {
     "nightly": ("load:nightly", "运行每晚任务 | run the nightly job"),
     "history": ("finance_load:history", "装载历史，可停可续 | load history; stop and go on at will"),
     "backfill-daily": ("load:backfill_daily", "只补一段日期内缺失的日线 | load exactly what is missing of a range"),
-    "plan": ("finance_load:plan", "先看代价：请求数、用时、配额 | requests, minutes and quota before anything is fetched"),
+    "plan": (
+        "finance_load:plan",
+        "先看代价：请求数、用时、配额 | requests, minutes and quota before anything is fetched",
+    ),
     "status": ("status:status", "存储、台账、配额的现状 | store, ledger and quota as they are"),
+    "failures": ("failures:failures_command", "未解决的失败记录 | unresolved failure records"),
     "coverage": ("look:coverage_command", "缺什么，按（证券，交易日） | what is missing, by (stock, day)"),
     "bars": ("look:bars_command", "一只证券的日线 | one stock's daily bars"),
     "finance": (

@@ -35,6 +35,14 @@ _CHECKS: Final = {
         "两个数据源的日线不一致：{differences that fail} 处，共比较 {stock-days compared} 条日线（详见 Dagster 的检查 sources_agree）",
         "the sources differ in {differences that fail} values of {stock-days compared} bars (see check sources_agree in Dagster)",
     ),
+    "stock_daily_failures": (
+        "日线有 {unresolved} 项失败未解决，其中 {wait for a person} 项待人处理；查看：stock-assets failures",
+        "{unresolved} failures of daily bars are unresolved, {wait for a person} wait for a person; see `stock-assets failures`",
+    ),
+    "finance_indicator_failures": (
+        "财务指标有 {unresolved} 项失败未解决，其中 {wait for a person} 项待人处理；查看：stock-assets failures",
+        "{unresolved} failures of finance reports are unresolved, {wait for a person} wait for a person; see `stock-assets failures`",
+    ),
     "calendars_agree": (
         "数据源的日历与交易所日历不一致：{disagreements}",
         "the source's calendar differs from the exchanges' on {disagreements}",

@@ -9,7 +9,7 @@ from stock_assets.cli.options import FORMATS
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
-from stock_assets.storage import coverage, ledger
+from stock_assets.storage import coverage, ledger, sync_tasks
 from stock_assets.storage.database import Connection
 
 _SHOWN_RUNS = 5
@@ -31,6 +31,7 @@ def status(session: Session, form: str) -> None:
             return
         tables = coverage.store_summary(conn)
         runs = _last_runs(conn, installation.now())
+        tasks, failed = _tasks(conn), sync_tasks.failure_rates(conn)
     last = installation.last_final()
     session.tell(f"最近已发布的交易日：{last}", f"newest published trading day: {last}")
     if loaded.is_empty():
@@ -44,7 +45,43 @@ def status(session: Session, form: str) -> None:
         session.show(runs, form, title=session.say("最近的装载", "last loads"))
         held = tables.select("table", "rows", "days", "codes", "last_day", (pl.col("bytes") / 1e6).round(2).alias("MB"))
         session.show(held.filter(pl.col("rows") > 0), form, title=session.say("表", "tables"))
+    if not tasks.is_empty():
+        session.show(tasks, form, title=session.say("同步任务", "synchronizations"))
+    _tell_failures(session, failed)
     _tell_quota(session)
+
+
+def _tasks(conn: Connection) -> pl.DataFrame:
+    """Return the newest task of each type: its state, how far it came, and when it was last worked on."""
+    found = [task for job_type in sync_tasks.JOB_TYPES if (task := sync_tasks.latest(conn, job_type)) is not None]
+    rows = [
+        (
+            task.job_type,
+            task.status,
+            task.current_offset,
+            task.total_items,
+            task.total_processed,
+            f"{task.updated_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M}",
+        )
+        for task in found
+    ]
+    counts = {name: pl.Int64() for name in ("current_offset", "total_items", "total_processed")}
+    schema = {"job_type": pl.String(), "status": pl.String(), **counts, "updated_at": pl.String()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _tell_failures(session: Session, rates: pl.DataFrame) -> None:
+    unresolved, waiting = int(rates["unresolved"].sum()), int(rates["needs_a_person"].sum())
+    if waiting:
+        session.tell(
+            f"[red]{waiting} 项失败待人处理[/]，不会自动重试；查看：stock-assets failures",
+            f"[red]{waiting} failures wait for a person[/] and are not retried by themselves; see `stock-assets failures`",
+        )
+    if unresolved > waiting:
+        session.tell(
+            f"{unresolved - waiting} 项失败将自动重试；查看：stock-assets failures",
+            f"{unresolved - waiting} failures are retried by the next run; see `stock-assets failures`",
+        )
 
 
 def _last_runs(conn: Connection, now: datetime) -> pl.DataFrame:

@@ -28,6 +28,7 @@ from stock_assets.storage.database import Database
 from stock_assets.storage.schema import table_of
 
 JobType = Literal["DAILY_HISTORY", "FINANCE_HISTORY", "DAILY_INCREMENTAL", "FINANCE_INCREMENTAL"]
+JOB_TYPES: tuple[JobType, ...] = ("DAILY_INCREMENTAL", "DAILY_HISTORY", "FINANCE_INCREMENTAL", "FINANCE_HISTORY")
 TaskStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "PAUSED"]
 _PATIENCE_SECONDS, _POLL_SECONDS = 1.0, 0.05
 _UNFINISHED: tuple[TaskStatus, ...] = ("PENDING", "RUNNING", "PAUSED", "FAILED")
