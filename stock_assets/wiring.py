@@ -370,6 +370,7 @@ class Installation:
             max_retries=settings.sync_failure_max_retries,
             stop=self.stop,
             progress=self.progress,
+            notify=self.notify,
         )
 
     def _baostock_finance(self) -> "FinanceSource":

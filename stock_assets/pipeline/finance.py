@@ -3,12 +3,14 @@
 Both are lists of work for the engine of `history`: one trigger runs them to their end, through failures and crashes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
 from stock_assets.domain.quarters import periods_between
 from stock_assets.domain.tables import FINANCE_INDICATOR
+from stock_assets.pipeline.alarm import tell_outcome
 from stock_assets.pipeline.finance_context import FinanceContext, FinanceReport
 from stock_assets.pipeline.finance_desk import Desk
 from stock_assets.pipeline.finance_history import ByPeriod, ByStock, stocks_to_ask
@@ -29,6 +31,12 @@ def sync_finance_history(context: FinanceContext, ts_codes: Collection[str] | No
     Errors: `AlreadyRunning`, `TaskLost`. What a source does is in the report, not raised.
     """
     desk, report = _open(context, context.last_final())
+    with _timed(report):
+        return _history(desk, report, ts_codes)
+
+
+def _history(desk: Desk, report: FinanceReport, ts_codes: Collection[str] | None) -> FinanceReport:
+    context = desk.context
     stocks = stocks_to_ask(read_stocks(desk), context.since, desk.through, ts_codes)
     quarters = len(periods_between(context.since, context.today()))
     ways = history_ways(context.source.costs, stocks=stocks.height, quarters=quarters, batch_size=context.batch_size)
@@ -52,8 +60,18 @@ def sync_finance_increment(context: FinanceContext, days: Sequence[date]) -> Fin
     """
     check_days(context.calendar, context.now(), days)
     desk, report = _open(context, max(days))
-    outcome = _run(desk, increment_of(desk), {"source": context.source.name, "since": context.since.isoformat()})
-    return _close(desk, report, outcome, days)
+    with _timed(report):
+        outcome = _run(desk, increment_of(desk), {"source": context.source.name, "since": context.since.isoformat()})
+        return _close(desk, report, outcome, days)
+
+
+@contextmanager
+def _timed(report: FinanceReport) -> Generator[None]:
+    """Leave the run's line in the log."""
+    with unit("finance.run", slow_seconds=float("inf")) as work:
+        yield
+        work.add(days=len(report.days), items=report.items, requests=report.requests)
+        work.add(rows=report.rows_written, failed=len(report.failed))
 
 
 def _open(context: FinanceContext, through: date) -> tuple[Desk, FinanceReport]:
@@ -81,11 +99,10 @@ def _run(desk: Desk, work_list: WorkList[Any], config: Mapping[str, object]) -> 
 
 def _close(desk: Desk, report: FinanceReport, outcome: SyncOutcome, days: Sequence[date]) -> FinanceReport:
     report.days = days
+    tell_outcome(desk.context.notify, outcome)
     report.failed, report.need_a_person = outcome.failed, outcome.need_a_person
     report.stopped_by = outcome.stopped_by
     report.outcomes = _outcomes(desk.context, days)
-    with unit("finance.run", days=len(days), slow_seconds=float("inf")) as work:
-        work.add(items=report.items, requests=report.requests, rows=report.rows_written, failed=len(report.failed))
     return report
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from stock_assets.domain.alerts import Notify, tell_nobody
 from stock_assets.domain.answers import CallCost
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import StockAssetsError
@@ -23,6 +24,7 @@ class FinanceContext:
 
     `missing_limit` is how many stocks an increment asks for that were never asked for, `max_retries` how often what
     failed is tried again by itself, `breaks_in_a_row` how many calls in a row may break before the source counts as down.
+    `notify` is told of synchronizations that a person should look at.
     """
 
     source: FinanceSource
@@ -37,6 +39,7 @@ class FinanceContext:
     breaks_in_a_row: int = 3
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = no_progress
+    notify: Notify = tell_nobody
 
     def today(self) -> date:
         """Return the calendar day in Shanghai."""

@@ -239,7 +239,7 @@ class _Run(Generic[Item]):
         self.left -= len(items)
         self.attempted |= {self.work_list.third_code(item): item for item in items}
         try:
-            with unit("history.batch", "debug", items=len(items)):
+            with unit("history.batch", "debug", items=len(items), slow_seconds=float("inf")):
                 self.work_list.work(batch)
         finally:
             self._note(batch.failures)

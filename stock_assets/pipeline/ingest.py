@@ -93,7 +93,7 @@ def end_run(context: PipelineContext, report: IngestReport, work: UnitOfWork) ->
 class _Ingest:
     """One source's turn: the report it fills, and the securities as last read.
 
-    Whoever is not first lands gaps alone, day by day: what others said of the same days stays.
+    Where a block has gaps that another source left, these alone land, day by day: what others said of the days stays.
     """
 
     context: PipelineContext
@@ -108,13 +108,15 @@ class _Ingest:
         """
         self._read_securities()
         plan = plan_daily(block.gaps, block.rows_of_day, self.context.source.costs)
+        codes = _codes_of(block.gaps)
+        is_shared = any(code[-2:] in self.scope.shared for code in codes)
         if plan.code_calls:
-            self._fetch_codes(plan.code_calls, block)
+            self._fetch_codes(plan.code_calls, block, is_shared=is_shared)
         if plan.day_calls:
-            only = _codes_of(block.gaps) if is_restricted and self.scope.is_first else None
-            self._fetch_days(plan.day_calls, only, block)
+            only = codes if is_restricted or not self.scope.is_first else None
+            self._fetch_days(plan.day_calls, only, block, is_shared=is_shared)
 
-    def _fetch_codes(self, calls: Sequence[CodeCall], block: Block) -> None:
+    def _fetch_codes(self, calls: Sequence[CodeCall], block: Block, *, is_shared: bool) -> None:
         """Ask stock by stock, then land what came day by day: one stock's failure never stops the others."""
         started_at = self.context.now()
         frames = [self.context.source.no_daily()]
@@ -134,7 +136,7 @@ class _Ingest:
         # Stretches cover sessions that nobody asked for: right answers all the same, of which only the asked ones land.
         stretch = self.context.calendar.between(min(call.start for call in calls), max(call.end for call in calls))
         judged = self._judge(pl.concat(frames), stretch)
-        if self.scope.is_first:
+        if not is_shared:
             held = dict(judged.answer.group_by("day").len().iter_rows())
             for group in _groups(days, held):
                 self._land(judged.of_days(group), group, tuple(answered), started_at)
@@ -145,7 +147,9 @@ class _Ingest:
         if down is not None:
             raise down
 
-    def _fetch_days(self, calls: Sequence[DayCall], ts_codes: tuple[str, ...] | None, block: Block) -> None:
+    def _fetch_days(
+        self, calls: Sequence[DayCall], ts_codes: tuple[str, ...] | None, block: Block, *, is_shared: bool
+    ) -> None:
         """Ask day by day and land each day, or a few small ones together, as they come."""
         waiting: dict[date, JudgedAnswer] = {}
         started_at = self.context.now()
@@ -160,7 +164,7 @@ class _Ingest:
                     )
                     continue
                 judged = self._judge(answer.frame, [call.day])
-                if not self.scope.is_first:
+                if is_shared:
                     codes = _codes_of(block.gaps, call.day)
                     self._land(judged.of_codes(codes), [call.day], codes, started_at)
                     continue
