@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ import structlog
 from pydantic import SecretStr
 
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
+from stock_assets.domain.codes import is_stock_code
 from stock_assets.domain.errors import AlreadyRunning
 from stock_assets.domain.quarters import periods_between
 from stock_assets.pipeline.finance import sync_finance_history
@@ -89,7 +91,8 @@ class ReportsAlone:
 
     def __init__(self, stocks: int) -> None:
         self._finance = SimulatedFinance(5)
-        codes = [f"{number:06d}.SZ" for number in range(1, stocks + 1)]
+        every = (f"{number:06d}.{exchange}" for exchange in ("SZ", "SH") for number in range(1, 690_000))
+        codes = list(islice(filter(is_stock_code, every), stocks))
         self.companies = {code: Company(code, date(2001 + place % 19, 3, 1), None) for place, code in enumerate(codes)}
 
     def rows(self, service: Service, params: Mapping[str, str], known: date) -> Iterator[Row]:
@@ -204,7 +207,7 @@ def _save_stocks(database: Database, stocks: int) -> None:
         conn.execute(
             sa.text(
                 "INSERT INTO security (ts_code, exchange, board, list_date, status, source, updated_at)"
-                " VALUES (:code, 'SZ', 'main', :listed, 'listed', 'tushare', now())"
+                " VALUES (:code, right(:code, 2), 'main', :listed, 'listed', 'tushare', now())"
             ),
             [{"code": company.code, "listed": company.listed} for company in companies],
         )
