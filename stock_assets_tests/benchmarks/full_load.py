@@ -21,7 +21,7 @@ from stock_assets.storage import index_management
 from stock_assets.storage.copy_frames import columns_of, driver
 from stock_assets.storage.database import Database
 from stock_assets.storage.full_load import load_whole
-from stock_assets.storage.layout import Layout, convert
+from stock_assets.storage.layout import Layout, convert, rows_of
 from stock_assets_tests.benchmarks.loads import binary
 from stock_assets_tests.benchmarks.made_up_bars import bars, codes, histories, sessions
 from stock_assets_tests.benchmarks.stores import checkpoint, store
@@ -68,7 +68,7 @@ def full_load(rows: int, order: str, how: tuple[str, ...], url: str | None) -> N
         for way in how:
             layout, index_management.WORTH_ROWS = _HOW[way]
             with database.begin() as conn:
-                conn.execute(sa.text("TRUNCATE stock_daily"))
+                conn.execute(sa.text(f"TRUNCATE {rows_of(conn, STOCK_DAILY.name)}"))
                 convert(conn, "stock_daily", layout)
             checkpoint(database)
             frames = _by_stocks(rows) if order == "histories" else _by_weeks(rows)

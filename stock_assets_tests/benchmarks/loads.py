@@ -1,7 +1,7 @@
 """A million bars, new and again: our load beside the usual batches, beside ready-made COPY, beside ON CONFLICT.
 
-Every path writes the same rows into the same table, `stock_daily` as it stands with its rules, key and index, and ends
-with a commit. The usual batches are so slow that a slice of the rows is enough for their rate.
+Every path writes the same rows into the same table, `stock_daily` in native partitions with its rules, key and index, and
+ends with a commit: the other ways know no packed rows. The usual batches are so slow that a slice of the rows is enough for their rate.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.storage.bulk_load import load, stage
 from stock_assets.storage.copy_frames import columns_of, driver
 from stock_assets.storage.database import Database
+from stock_assets.storage.layout import convert
 from stock_assets.storage.schema import table_of
 from stock_assets_tests.benchmarks.made_up_bars import bars, codes, sessions
 from stock_assets_tests.benchmarks.stores import checkpoint, store, wal_bytes
@@ -131,6 +132,8 @@ def loads(rows: int, usual_rows: int, times: int, url: str | None) -> None:
     with store(url) as database:
         address = database.engine.url.render_as_string(hide_password=False)
         written = wal = 0
+        with database.begin() as conn:
+            convert(conn, STOCK_DAILY.name, "partitions")
 
         def measure(name: str, work: Callable[[], float], share: float = 1.0) -> None:
             seconds[name].append(work() / share)
