@@ -17,6 +17,7 @@ from typing import IO
 import structlog
 
 from stock_assets.domain.alerts import Alert
+from stock_assets.domain.calendar import SHANGHAI
 
 _log = structlog.get_logger(__name__)
 _TOTAL_SECONDS, _PIECE_SECONDS = 10.0, 5.0
@@ -28,7 +29,8 @@ Body = Callable[[Alert, datetime], Mapping[str, object]]
 
 
 def plain_body(alert: Alert, now: datetime) -> Mapping[str, object]:
-    """Return the JSON that is sent: `what`, `job`, `items` (at most 20) of `items_total`, `zh`, `en`, `next`, `at`."""
+    """Return the JSON that is sent: `what`, `job`, `items` (at most 20) of `items_total`, `zh`, `en`, `next`, `at`
+    (Shanghai time)."""
     return {
         "what": alert.cause,
         "job": alert.job_type,
@@ -37,7 +39,7 @@ def plain_body(alert: Alert, now: datetime) -> Mapping[str, object]:
         "zh": alert.zh,
         "en": alert.en,
         "next": alert.command,
-        "at": now.isoformat(timespec="seconds"),
+        "at": now.astimezone(SHANGHAI).isoformat(timespec="seconds"),
     }
 
 

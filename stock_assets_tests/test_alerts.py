@@ -91,7 +91,7 @@ def test_the_body_says_what_happened_and_what_to_do(receiver: Receiver, new_hook
         "zh": "未完成",
         "en": "did not end",
         "next": "look",
-        "at": "2026-11-20T11:00:00+00:00",
+        "at": "2026-11-20T19:00:00+08:00",
     }
     assert (waits["items_total"], len(waits["items"])) == (30, 20)
 

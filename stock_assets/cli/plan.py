@@ -12,6 +12,7 @@ from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import FIRST_SESSION
 from stock_assets.domain.codes import Exchange
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
+from stock_assets.pipeline.daily_sync import looked_back_at
 from stock_assets.pipeline.gaps import Block, Scope, blocks_of_gaps, check_days
 from stock_assets.settings import Settings
 from stock_assets.sources.base import MarketSource
@@ -40,10 +41,11 @@ def plan() -> None:
 @click.option("--format", "form", type=FORMATS, default="table", help="形式 | form")
 @pass_session
 def plan_nightly(session: Session, day: date | None, form: str) -> None:
-    """每晚任务的代价 | what the nightly job costs."""
+    """每晚任务的代价，含回看一个月所补的 | what the nightly job costs, with what it repairs of the month before."""
     chosen = day or session.installation.last_final()
     check_days(session.installation.calendar, session.installation.now(), [chosen])
-    _tell(session, [chosen], [], form, refetch=True)
+    earlier = looked_back_at(session.installation.pipeline(), chosen, "DAILY_INCREMENTAL")
+    _tell(session, sorted({*earlier, chosen}), [], form, again=[chosen])
 
 
 @plan.command("history")
@@ -56,18 +58,19 @@ def plan_history(session: Session, start: date | None, end: date | None, codes: 
     """补齐一段历史的代价 | what the missing part of a range costs."""
     calendar = session.installation.calendar
     days = sessions_of(calendar, start or FIRST_SESSION, end or session.installation.last_final())
-    _tell(session, days, codes, form, refetch=False)
+    _tell(session, days, codes, form, again=[])
 
 
-def _tell(session: Session, days: list[date], codes: list[str], form: str, *, refetch: bool) -> None:
-    """Show what each way of fetching costs; a job for one day asks again for what is there (`refetch`).
+def _tell(session: Session, days: list[date], codes: list[str], form: str, *, again: list[date]) -> None:
+    """Show what each way of fetching costs; of the days of `again` what is there is asked for as well.
 
     A source after the first is priced for the exchanges that it alone has: what the first one will lack is not known.
     """
     installation = session.installation
     with installation.database.read() as conn:
         securities = reference.read_securities(conn)
-        closed = {} if refetch else ledger.closing_sources(conn, ADJUST_FACTOR.name, days[0], days[-1])
+        closed = ledger.closing_sources(conn, ADJUST_FACTOR.name, days[0], days[-1])
+    older = [day for day in days if day not in again]
     if securities.is_empty():
         session.note(
             "存储为空，按每个交易日一次请求估算；装载过证券清单后会更准",
@@ -85,9 +88,16 @@ def _tell(session: Session, days: list[date], codes: list[str], form: str, *, re
         blocks = (
             [_unknown(days, own)]
             if securities.is_empty()
-            else list(blocks_of_gaps(installation.database, days, codes or None, refetch=refetch, scope=Scope(own)))
+            else [
+                block
+                for chosen, refetch in ((older, False), (again, True))
+                if chosen
+                for block in blocks_of_gaps(
+                    installation.database, chosen, codes or None, refetch=refetch, scope=Scope(own)
+                )
+            ]
         )
-        open_days = [day for day in days if source.name not in closed.get(day, ())]
+        open_days = [*(day for day in older if source.name not in closed.get(day, ())), *again]
         factors = _factor_requests(open_days, listed, source.costs)
         ways = {"by day": _WAYS["by day"]} if securities.is_empty() else _WAYS
         for name, (zh, way) in ways.items():

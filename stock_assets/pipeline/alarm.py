@@ -30,8 +30,8 @@ def alerts_of(outcome: SyncOutcome) -> list[Alert]:
                 job_type=job_type,
                 items=outcome.need_a_person,
                 zh=f"任务 {job_type} 有 {count} 项多次重试仍失败，不再自动重试，等人处理",
-                en=f"{count} items of the task {job_type} failed again and again; they are not retried by themselves "
-                "and wait for a person",
+                en=f"of the task {job_type}, {count} failed again and again and wait for a person; nothing retries them by "
+                "itself",
                 command=command_for(job_type),
             )
         )

@@ -60,7 +60,7 @@ def sync_daily(  # noqa: PLR0913  (each has its default)
     """
     check_days(context.calendar, context.now(), days)
     asked = frozenset(days)
-    worked = sorted(asked | _looked_back_at(context, max(days), job_type))
+    worked = sorted(asked | looked_back_at(context, max(days), job_type))
     report = IngestReport(STOCK_DAILY.name, len(worked))
     codes = None if ts_codes is None else tuple(ts_codes)
     work_list = DailyWork(
@@ -84,6 +84,19 @@ def sync_daily(  # noqa: PLR0913  (each has its default)
     return DailySync(asked, report, outcome)
 
 
+def looked_back_at(context: PipelineContext, last: date, job_type: DailyJob) -> set[date]:
+    """Return the days that an increment takes along: of the last month since the store's first day, and of failures."""
+    if job_type != "DAILY_INCREMENTAL":
+        return set()
+    with context.database.read() as conn:
+        known = ledger.known_days(conn, STOCK_DAILY.name)
+    if not known:
+        return set()
+    recent = context.calendar.between(max(last - LOOK_BACK, min(known)), last)
+    failed: Collection[date] = days_of_records(context, job_type)
+    return {*recent, *(day for day in failed if day <= last)}
+
+
 def days_without_factors(context: PipelineContext, first: date, last: date) -> list[date]:
     """Return the days of [first, last] whose bars are in and whose factors are not, in order."""
     with context.database.read() as conn:
@@ -98,19 +111,6 @@ def days_of_records(context: PipelineContext, job_type: DailyJob) -> list[date]:
         records = Records.of([record.third_code for record in sync_tasks.open_failures(conn, job_type)])
         gaps = gaps_of_codes(conn, records.codes)
     return sorted(day for day in {*records.days, *gaps["trade_date"]} if context.calendar.is_session(day))
-
-
-def _looked_back_at(context: PipelineContext, last: date, job_type: DailyJob) -> set[date]:
-    """Return the days that an increment takes along: of the last month since the store's first day, and of failures."""
-    if job_type != "DAILY_INCREMENTAL":
-        return set()
-    with context.database.read() as conn:
-        known = ledger.known_days(conn, STOCK_DAILY.name)
-    if not known:
-        return set()
-    recent = context.calendar.between(max(last - LOOK_BACK, min(known)), last)
-    failed: Collection[date] = days_of_records(context, job_type)
-    return {*recent, *(day for day in failed if day <= last)}
 
 
 def _config(

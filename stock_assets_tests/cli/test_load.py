@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from stock_assets.simulator.baostock_server import BaoStockServer
 from stock_assets.wiring import Installation
@@ -46,6 +47,19 @@ def test_a_night_costs_what_was_planned_though_the_day_is_there(far_end: BaoStoc
     before = far_end.requests.total()
     assert call("nightly").code == 0
     assert far_end.requests.total() - before <= price <= 6
+
+
+def test_the_price_of_a_night_includes_what_it_repairs(
+    loaded: Installation, far_end: BaoStockServer, call: Call
+) -> None:
+    whole = planned(call, "nightly")
+    with loaded.database.begin() as conn:
+        conn.execute(sa.text("DELETE FROM stock_daily WHERE trade_date = '2026-11-18'"))
+    assert planned(call, "nightly") == whole + 1
+    before = far_end.requests["query_daily_history_k_AStock"]
+    assert call("nightly").code == 0
+    assert far_end.requests["query_daily_history_k_AStock"] - before == 2
+    assert planned(call, "nightly") == whole
 
 
 def test_a_backfill_of_some_stocks_tells_of_these_stocks_only(loaded: Installation, call: Call) -> None:
