@@ -29,8 +29,7 @@ Body = Callable[[Alert, datetime], Mapping[str, object]]
 
 
 def plain_body(alert: Alert, now: datetime) -> Mapping[str, object]:
-    """Return the JSON that is sent: `what`, `job`, `items` (at most 20) of `items_total`, `zh`, `en`, `next`, `at`
-    (Shanghai time)."""
+    """Return the JSON that is sent: `what`, `job`, `items` (at most 20) of `items_total`, `zh`, `en`, `next`, `at`."""
     return {
         "what": alert.cause,
         "job": alert.job_type,
