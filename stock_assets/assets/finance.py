@@ -73,6 +73,10 @@ def finance_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefini
             report = sync_finance_increment(store.finance(run_id=context.run.run_id), days)
             if report.stopped_by is not None:
                 raise report.stopped_by
+        if not report.outcomes:
+            since = store.settings.sync_finance_history_start_date
+            context.log.warning("nobody wants reports of days before %s", since)
+            return
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         # Word by word only what the source in use says; in this order, or Dagster refuses them.
         for key in (key for key in _keys_of(store) if key in selected):

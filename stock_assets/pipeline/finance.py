@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+from stock_assets.domain.errors import InvalidInput
 from stock_assets.domain.quarters import periods_between
 from stock_assets.domain.tables import FINANCE_INDICATOR
 from stock_assets.pipeline.alarm import tell_outcome
@@ -28,8 +29,13 @@ def sync_finance_history(context: FinanceContext, ts_codes: Collection[str] | No
 
     What was done before is not asked for again. The report's days are those that the run closed or left open.
 
-    Errors: `AlreadyRunning`, `TaskLost`. What a source does is in the report, not raised.
+    Errors: `AlreadyRunning`, `TaskLost`, `InvalidInput` when `since` is not over yet. What a source does is in the
+    report, not raised.
     """
+    if context.since > context.last_final():
+        raise InvalidInput(
+            problem=f"no period since {context.since} is published yet", problem_zh=f"{context.since} 以来尚无报告公布"
+        )
     desk, report = _open(context, context.last_final())
     with _timed(report):
         return _history(desk, report, ts_codes)
@@ -53,12 +59,14 @@ def _history(desk: Desk, report: FinanceReport, ts_codes: Collection[str] | None
 def sync_finance_increment(context: FinanceContext, days: Sequence[date]) -> FinanceReport:
     """Bring every announcement up to the last of `days` (sessions) into the store, and close every day that is open.
 
-    What failed before is asked for first. The report's days are `days`.
+    What failed before is asked for first. The report's days are `days`; one before `context.since` has no outcome.
 
     Errors: `AlreadyRunning`, `TaskLost`, `InvalidInput` for a day that is no session, `NotReady` for one that is not
     published. What a source does is in the report, not raised.
     """
     check_days(context.calendar, context.now(), days)
+    if max(days) < context.since:
+        return FinanceReport(days)
     desk, report = _open(context, max(days))
     with _timed(report):
         outcome = _run(desk, increment_of(desk), {"source": context.source.name, "since": context.since.isoformat()})

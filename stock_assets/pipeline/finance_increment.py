@@ -124,12 +124,15 @@ class Increment:
             if item.ts_code in errors:
                 batch.failed(item, errors[item.ts_code])
 
+        # An answer about a stock has all that was announced by now, however long ago the asked day is.
+        reached = max(desk.through, context.last_final())
+
         def note(conn: Connection) -> None:
             asked = context.asked(landing.fetched_at)
             new = [item.ts_code for item in done if item.is_new]
-            finance_progress.save(conn, asked, new, first_period=context.since, known_through=desk.through)
+            finance_progress.save(conn, asked, new, first_period=context.since, known_through=reached)
             known = [item.ts_code for item in done if not item.is_new]
-            finance_progress.reach(conn, asked, known, known_through=desk.through)
+            finance_progress.reach(conn, asked, known, known_through=reached)
 
         if came.answered:
             desk.land(batch, done, landing, note, disclosures=told)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Rows, Truncated
-from stock_assets.domain.errors import NotReady, SourceUnavailable
+from stock_assets.domain.errors import InvalidInput, NotReady, SourceUnavailable
 from stock_assets.pipeline.finance import sync_finance_history, sync_finance_increment
 from stock_assets.simulator.tushare_market import SimulatedTushare
 from stock_assets.sources.finance_planner import LATE_DAYS
@@ -239,6 +239,28 @@ def test_a_new_stock_keeps_only_the_days_since_its_listing_open(workshop: Financ
     sync_finance_increment(workshop.at(MONDAY), [MONDAY])
     assert known(workshop)["301999.SZ"] == MONDAY
     assert "partial" not in {status for status, _ in workshop.ledger().values()}
+
+
+def test_a_day_long_ago_costs_nobody_what_came_since(workshop: FinanceWorkshop) -> None:
+    forget(workshop)
+    report = sync_finance_increment(workshop.at(MONDAY), [date(2022, 5, 6)])
+    assert [outcome.status for outcome in report.outcomes] == ["empty"]
+    assert set(known(workshop).values()) == {MONDAY}
+    asked = workshop.asked()
+    assert sync_finance_increment(workshop.at(MONDAY), [MONDAY]).outcomes[0].status == "complete"
+    assert asked
+    assert workshop.asked() == {}
+
+
+def test_a_day_before_the_first_wanted_one_has_no_outcome(workshop: FinanceWorkshop) -> None:
+    workshop.asked()
+    report = sync_finance_increment(workshop.at(MONDAY, since=date(2023, 1, 1)), [date(2022, 5, 6)])
+    assert (report.outcomes, workshop.asked()) == ([], {})
+
+
+def test_a_history_of_the_future_is_refused(workshop: FinanceWorkshop) -> None:
+    with pytest.raises(InvalidInput):
+        sync_finance_history(workshop.at(MONDAY, since=date(2025, 1, 1)))
 
 
 def test_a_day_that_is_not_over_is_refused(workshop: FinanceWorkshop) -> None:
