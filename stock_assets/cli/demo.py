@@ -123,6 +123,7 @@ def _show_next(session: Session, day: date, seconds: float) -> None:
         for line in (
             "status",
             f"bars {code} --adjust qfq",
+            f"finance {code}",
             f"coverage --start {day.replace(month=1, day=1)} --end {day}",
             f"plan history --start {day.replace(month=1, day=1)}",
             "up",

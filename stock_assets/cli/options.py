@@ -16,7 +16,8 @@ FORMATS = click.Choice(["table", "json", "csv"])
 class Day(click.ParamType[date]):
     """`2026-11-20` or `20261120`."""
 
-    name = "day"
+    # What help shows in the value's place.
+    name = "yyyy-mm-dd"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
         """Return the date; a bad one is one clear sentence."""
