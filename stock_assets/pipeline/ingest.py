@@ -137,15 +137,21 @@ class _Ingest:
         stretch = self.context.calendar.between(min(call.start for call in calls), max(call.end for call in calls))
         judged = self._judge(pl.concat(frames), stretch)
         if not is_shared:
-            held = dict(judged.answer.group_by("day").len().iter_rows())
-            for group in _groups(days, held):
+            for group in _groups(days, judged.rows_of_day()):
                 self._land(judged.of_days(group), group, tuple(answered), started_at)
         else:
-            for day in days:
-                codes = tuple(code for code in _codes_of(block.gaps, day) if code in answered)
-                self._land(judged.of_codes(codes).of_days([day]), [day], codes, started_at)
+            self._land_gaps(judged, block.gaps.filter(pl.col("ts_code").is_in(answered)), started_at)
         if down is not None:
             raise down
+
+    def _land_gaps(self, judged: JudgedAnswer, gaps: pl.DataFrame, started_at: datetime) -> None:
+        """Land what came for gaps alone: together the days on which the same stocks have one; nothing for a day without rows."""
+        alike = gaps.group_by("trade_date").agg(pl.col("ts_code").sort()).group_by("ts_code", maintain_order=True)
+        for codes, days in alike.agg(pl.col("trade_date").sort()).iter_rows():
+            part = judged.of_codes(codes)
+            held = part.rows_of_day()
+            for group in _groups([day for day in days if day in held], held):
+                self._land(part.of_days(group), group, tuple(codes), started_at)
 
     def _fetch_days(
         self, calls: Sequence[DayCall], ts_codes: tuple[str, ...] | None, block: Block, *, is_shared: bool

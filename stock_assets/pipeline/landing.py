@@ -64,6 +64,10 @@ class JudgedAnswer:
             self.findings.filter(pl.col("ts_code").is_in(chosen)),
         )
 
+    def rows_of_day(self) -> dict[date, int]:
+        """Return how many rows of the answer are filed under each day that has any."""
+        return dict(self.answer.group_by("day").len().iter_rows())
+
     @classmethod
     def together(cls, parts: "Sequence[JudgedAnswer]") -> "JudgedAnswer":
         """Return several answers as one."""

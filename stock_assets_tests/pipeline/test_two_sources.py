@@ -18,7 +18,7 @@ from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
 from stock_assets.pipeline.refresh import refresh_calendar, refresh_securities
-from stock_assets.simulator.base import Rows
+from stock_assets.simulator.base import AdjustFlag, Rows
 from stock_assets.simulator.market import SimulatedMarket, weekdays
 from stock_assets.simulator.tushare_base import SERVICES, Row, Service, TushareMarket
 from stock_assets.simulator.tushare_market import SimulatedTushare, beijing_market
@@ -57,6 +57,16 @@ class Holes(SimulatedMarket):
 
     def daily_bars(self, day: date) -> Rows:
         return [row for row in super().daily_bars(day) if (row[1], day) not in self.missing]
+
+
+class Silent(SimulatedMarket):
+    """A market that has no bars of 600000.SH."""
+
+    def daily_bars(self, day: date) -> Rows:
+        return [row for row in super().daily_bars(day) if row[1] != "sh.600000"]
+
+    def stock_bars(self, code: str, adjust: AdjustFlag, start: date, end: date, as_of: date) -> Rows:
+        return [] if code == "sh.600000" else super().stock_bars(code, adjust, start, end, as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,3 +412,22 @@ def test_every_calendar_day_is_told_by_the_second_when_the_first_is_down(both: B
     report = refresh_calendar(both.context)
     assert not report.disagreements
     assert report.known_until >= SESSIONS[-1] - timedelta(days=1)
+
+
+def test_stocks_that_the_first_source_lacks_for_long_land_together_from_the_second(both: Both) -> None:
+    code = "600000.SH"
+    holes = Silent(11, 60, sessions=SESSIONS)
+    both.baostock.server.market = holes
+    report = ingest_days(both.context, LONG, ts_codes=[code])
+    found = stored(both, LONG)
+    assert set(found["source"]) == {"tushare"}
+    assert found.height == len(LONG)
+    assert {outcome.status for outcome in report.outcomes} == {"partial"}
+    # A stock that nobody has costs no transaction a day.
+    both.tushare.market = SimulatedTushare(holes)
+    both.tushare.last_ready_day = SESSIONS[-2]
+    with both.database.begin() as conn:
+        conn.execute(sa.text("DELETE FROM stock_daily"))
+    report = ingest_days(both.context, LONG, ts_codes=[code])
+    assert report.rows_written == 0
+    assert "raw_tushare_daily" not in report.raw_tables
