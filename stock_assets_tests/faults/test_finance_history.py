@@ -9,7 +9,7 @@ from stock_assets.storage.database import Database
 from stock_assets_tests.databases import Server, own_database
 from stock_assets_tests.faults.finance_history import LIMIT, Measured, history, predicted
 
-STOCKS, BATCH, KILLS = 150, 15, 6
+STOCKS, BATCH, KILLS = 120, 12, 5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="killed as on POSIX")
