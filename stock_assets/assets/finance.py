@@ -20,6 +20,7 @@ from dagster import (
     multi_asset,
     op,
 )
+from dagster._core.storage.tags import PRIORITY_TAG
 from pydantic import Field
 
 from stock_assets.assets.failures import RETRY, plain_failures
@@ -62,6 +63,8 @@ def finance_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefini
         retry_policy=RETRY,
         can_subset=True,
         required_resource_keys=_NEEDS,
+        # Of a night bars come first: reports may take much longer.
+        op_tags={PRIORITY_TAG: "-1"},
     )
     def finance_reports(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any]]:
         store: Installation = context.resources.store

@@ -62,8 +62,12 @@ def demo(context: click.Context, *, ui: bool, days: int, port: int) -> None:
 
 
 def _choose_surroundings() -> None:
-    """Use the simulated market, in a data folder of its own unless one was named: made-up rows never mix with real ones."""
+    """Use the simulated market, in a data folder of its own unless one was named: made-up rows never mix with real ones.
+
+    Two years of reports are enough for a first look.
+    """
     os.environ["STOCK_ASSETS_SOURCE"] = "simulated"
+    os.environ.setdefault("SYNC_FINANCE_HISTORY_START_DATE", f"{date.today().year - 1}-01-01")  # noqa: DTZ011  any zone's
     os.environ.setdefault("STOCK_ASSETS_HOME", str(Path("~/.stock_assets/demo").expanduser()))
 
 
