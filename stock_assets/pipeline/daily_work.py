@@ -61,6 +61,10 @@ class Records:
                 codes.add(name)
         return cls(frozenset(days), frozenset(codes))
 
+    def cover(self) -> pl.Expr:
+        """Return whether a gap (ts_code, trade_date) has one of these records."""
+        return pl.col("trade_date").is_in(list(self.days)) | pl.col("ts_code").is_in(list(self.codes))
+
 
 @dataclass(slots=True)
 class DailyWork:
@@ -78,6 +82,7 @@ class DailyWork:
     only_records: bool = False
     _short: set[date] | None = None
     _records: Records = field(default_factory=lambda: Records.of(()))
+    _waiting: Records = field(default_factory=lambda: Records.of(()))
     _whole: set[date] = field(default_factory=set[date])
 
     def remaining(self) -> Sequence[Call]:
@@ -88,6 +93,7 @@ class DailyWork:
         with self.context.database.read() as conn:
             known = sync_tasks.open_failures(conn, self.job_type)
         self._records = Records.of([record.third_code for record in known])
+        self._waiting = Records.of([record.third_code for record in known if record.needs_a_person])
         calls: dict[str, Call] = {}
         if self._short:
             self._short = self._plan(sorted(self._short), calls)
@@ -130,13 +136,17 @@ class DailyWork:
                 self._fill(batch, chosen, sorted(call.day for call in chosen), self.ts_codes, is_again=is_again)
 
     def _plan(self, days: Sequence[date], calls: dict[str, Call]) -> set[date]:
-        """Add the calls for the gaps of `days`; return the days that have any."""
+        """Add the calls for the gaps of `days`; return the days that have any which do not wait for a person.
+
+        Those that wait are named once, which says that they are still there, and looked at no more in this run.
+        """
         seen: set[date] = set()
         for turn in turns(self.context):
             if turn.scope.own:
                 scope, costs = Scope(turn.scope.own), turn.context.source.costs
                 for block in blocks_of_gaps(self.context.database, days, self.ts_codes, scope=scope):
-                    seen.update(block.gaps["trade_date"].unique())
+                    waits = self._waiting.cover()
+                    seen.update(block.gaps.filter(~waits)["trade_date"].unique())
                     for call in self._calls(block, costs):
                         _add(calls, call)
         return seen
@@ -144,12 +154,12 @@ class DailyWork:
     def _calls(self, block: Block, costs: CostModel) -> Sequence[Call]:
         records, gaps = self._records, block.gaps
         has_day = pl.col("trade_date").is_in(list(records.days))
-        has_code = pl.col("ts_code").is_in(list(records.codes)) & ~has_day
+        has_code = records.cover() & ~has_day
         days = gaps.filter(has_day)["trade_date"].unique().sort()
         stretches = gaps.filter(has_code).group_by("ts_code", maintain_order=True).agg(
             pl.col("trade_date").min().alias("start"), pl.col("trade_date").max().alias("end"), pl.len()
         )  # fmt: skip
-        rest = gaps.clear() if self.only_records else gaps.filter(~has_day & ~has_code)
+        rest = gaps.clear() if self.only_records else gaps.filter(~records.cover())
         return [
             *(CodeCall(*stretch) for stretch in stretches.iter_rows()),
             *(DayCall(day, block.rows_of_day[day]) for day in days),

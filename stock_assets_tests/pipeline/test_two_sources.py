@@ -15,6 +15,7 @@ from stock_assets.domain.calendar import TradingCalendar
 from stock_assets.domain.errors import AnswerBroken, SourceUnavailable
 from stock_assets.domain.tables import ADJUST_FACTOR, SECURITY, STOCK_DAILY
 from stock_assets.pipeline.context import PipelineContext
+from stock_assets.pipeline.daily_sync import sync_daily
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
 from stock_assets.pipeline.refresh import refresh_calendar, refresh_securities
@@ -26,7 +27,7 @@ from stock_assets.simulator.tushare_server import TOKEN, TushareServer
 from stock_assets.sources.baostock.client import BaoStockClient
 from stock_assets.sources.tushare.client import TushareClient
 from stock_assets.sources.tushare.source import TushareSource
-from stock_assets.storage import bars, ledger, reference
+from stock_assets.storage import bars, ledger, reference, sync_tasks
 from stock_assets.storage.database import Database
 from stock_assets_tests.pipeline.conftest import SESSIONS, Workshop
 from stock_assets_tests.pipeline.test_ingest import rows_of
@@ -431,3 +432,17 @@ def test_stocks_that_the_first_source_lacks_for_long_land_together_from_the_seco
     report = ingest_days(both.context, LONG, ts_codes=[code])
     assert report.rows_written == 0
     assert "raw_tushare_daily" not in report.raw_tables
+
+
+def test_a_source_that_is_down_is_given_up_once_for_a_whole_history(both: Both) -> None:
+    ingest_days(both.context, LONG[:1])
+    both.baostock.server.faults = "close:query_daily_history_k_AStock"
+    before = both.baostock.server.requests["query_daily_history_k_AStock"]
+    days = LONG[1:31]
+    done = sync_daily(both.context, days, batch_size=5)
+    assert done.failure() is None
+    assert set(stored(both, days)["source"]) == {"tushare"}
+    # Three calls in a row, three attempts each, and at most two more that were under way: not for each batch anew.
+    assert both.baostock.server.requests["query_daily_history_k_AStock"] - before <= 15
+    with both.database.read() as conn:
+        assert sync_tasks.open_failures(conn) == []
