@@ -12,8 +12,8 @@ def tell_outcome(notify: Notify, outcome: SyncOutcome) -> None:
 
 
 def tell_crash(notify: Notify, job_type: str, error: Exception) -> None:
-    """Tell of a run that ended in a mistake of ours."""
-    what = f"{type(error).__name__}: {error}"
+    """Tell of a run that ended in a mistake of ours; its text may hold what is nobody else's business."""
+    what = type(error).__name__
     notify(job_type, [_failed(job_type, (), what, what)])
 
 

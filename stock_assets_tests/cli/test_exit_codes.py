@@ -159,7 +159,7 @@ def test_a_mistake_of_ours_inside_a_run_is_not_called_refused_data(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a mistake")
 
-    monkeypatch.setattr("stock_assets.assets.market.ingest_days", broken)
+    monkeypatch.setattr("stock_assets.pipeline.daily_work.fill_gaps", broken)
     said = call("--debug", "nightly")
     assert said.code == 70
     assert "in broken" in said.err
