@@ -52,7 +52,7 @@ def _history(desk: Desk, report: FinanceReport, ts_codes: Collection[str] | None
     if ts_codes is None and ways[0].way == "period":
         outcome = _run(desk, ByPeriod(desk), config)
     else:
-        outcome = _run(desk, ByStock(desk, ts_codes), config)
+        outcome = _run(desk, ByStock(desk, ts_codes), config, of=ts_codes)
     return _close(desk, report, outcome, context.calendar.between(context.since, desk.through))
 
 
@@ -87,7 +87,10 @@ def _open(context: FinanceContext, through: date) -> tuple[Desk, FinanceReport]:
     return Desk(context, report, through, context.now()), report
 
 
-def _run(desk: Desk, work_list: WorkList[Any], config: Mapping[str, object]) -> SyncOutcome:
+def _run(
+    desk: Desk, work_list: WorkList[Any], config: Mapping[str, object], *, of: Collection[str] | None = None
+) -> SyncOutcome:
+    """Run the list to its end; with `of` it knows of these stocks only, and leaves the failures of others alone."""
     context = desk.context
     try:
         return run_history_sync(
@@ -97,6 +100,7 @@ def _run(desk: Desk, work_list: WorkList[Any], config: Mapping[str, object]) -> 
             batch_size=context.batch_size,
             max_retries=context.max_retries,
             config=config,
+            settled=lambda codes: codes if of is None else [code for code in codes if code in of],
             stop=context.stop,
             progress=context.progress,
         )

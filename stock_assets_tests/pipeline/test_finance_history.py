@@ -13,6 +13,7 @@ from stock_assets.pipeline.finance import sync_finance_history
 from stock_assets.simulator.tushare_base import SERVICES
 from stock_assets.simulator.tushare_market import SimulatedTushare
 from stock_assets.sources.tushare.finance_source import TushareFinance
+from stock_assets.storage import sync_tasks
 from stock_assets.storage.database import Database
 from stock_assets_tests.pipeline.finance_workshop import (
     BY_MARKET,
@@ -100,6 +101,18 @@ def test_a_history_again_asks_for_nothing(workshop: FinanceWorkshop) -> None:
     workshop.asked()
     report = sync_finance_history(workshop.at(DAY))
     assert (report.requests, report.rows_written, workshop.asked()) == (0, 0, {})
+
+
+def test_a_history_of_some_stocks_leaves_the_failures_of_others_alone(workshop: FinanceWorkshop) -> None:
+    context = workshop.at(DAY)
+    sync_finance_history(context)
+    with workshop.database.begin() as conn:
+        messages = {"600000.SH": "no answer", "000001.SZ": "no answer"}
+        sync_tasks.note_failures(conn, "FINANCE_HISTORY", messages, max_retries=3, now=context.now())
+    sync_finance_history(context, ["600000.SH"])
+    with workshop.database.read() as conn:
+        left = [record.third_code for record in sync_tasks.open_failures(conn, "FINANCE_HISTORY")]
+    assert left == ["000001.SZ"]
 
 
 def test_an_earlier_start_asks_again_for_the_whole_stretch(
