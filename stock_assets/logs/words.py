@@ -2,7 +2,10 @@
 
 EVENTS: dict[str, tuple[str, str]] = {
     "job.run": ("[任务] 运行", "[job] run"),
-    "source.down": ("数据源停止应答，余下的改由下一个来源补", "a source went down; the next one is asked for the rest"),
+    "source.down": (
+        "[数据源] 停止应答，余下的改由下一个来源补",
+        "[source] went down; the next one is asked for the rest",
+    ),
     "ingest.run": ("[日线同步] 合计", "[daily sync] total"),
     "ingest.call": ("[日线同步] 请求", "[daily sync] call"),
     "ingest.judge": ("[日线同步] 质量检查", "[daily sync] judge"),

@@ -218,10 +218,11 @@ class _Run(Generic[Item]):
     def _to_do(self) -> list[Item]:
         """Return what this attempt has not tried yet: failures of earlier ones first, without those for a person."""
         remaining = {self.work_list.third_code(item): item for item in self.work_list.remaining()}
-        with self.database.begin() as conn:
+        with self.database.read() as conn:
             known = sync_tasks.open_failures(conn, self.task.job_type)
-            # Done by some other way, such as a repair or a restored backup.
-            gone = self.settled([record.third_code for record in known if record.third_code not in remaining])
+        # Done by some other way, such as a repair or a restored backup. Whoever says so may want a connection too.
+        gone = self.settled([record.third_code for record in known if record.third_code not in remaining])
+        with self.database.begin() as conn:
             sync_tasks.resolve_failures(conn, self.task.job_type, gone, now=self.now())
             sync_tasks.look_ahead(conn, self.task, remaining=len(remaining), now=self.now())
         waiting = {record.third_code for record in known if record.needs_a_person}
