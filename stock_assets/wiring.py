@@ -290,22 +290,22 @@ class Installation:
         """
         self._refuse_a_mixture()
         if self.settings.source == _TUSHARE and self.tushare_client is not None:
-            from stock_assets.sources.tushare.source import TushareSource  # noqa: PLC0415
-
-            return TushareSource(self.tushare_client, interval_seconds=self._tushare_interval_seconds())
+            return self._tushare_source(self.tushare_client)
         from stock_assets.sources.baostock.client import BaoStockClient  # noqa: PLC0415
 
-        name = _SIMULATED if self.settings.source == _SIMULATED else _BAOSTOCK
-        return BaoStockClient(self.baostock_pool, name=name, ledger=self.quota, now=self.now)
+        return BaoStockClient(self.baostock_pool, name=self._named(_BAOSTOCK), ledger=self.quota, now=self.now)
 
     @cached_property
     def fallbacks(self) -> "tuple[MarketSource, ...]":
         """Who is asked for what the first source lacks: Tushare, where `auto` has a token for it."""
         if self.settings.source != _AUTO or self.tushare_client is None:
             return ()
+        return (self._tushare_source(self.tushare_client),)
+
+    def _tushare_source(self, client: "TushareClient") -> "MarketSource":
         from stock_assets.sources.tushare.source import TushareSource  # noqa: PLC0415
 
-        return (TushareSource(self.tushare_client, interval_seconds=self._tushare_interval_seconds()),)
+        return TushareSource(client, interval_seconds=self._tushare_pace_of()("daily").interval_seconds)
 
     @cached_property
     def finance_source(self) -> "FinanceSource | None":
@@ -321,8 +321,7 @@ class Installation:
         if settings.source == _BAOSTOCK or settings.tushare_points < LEAST_POINTS or self.tushare_client is None:
             return None if settings.source == _TUSHARE else self._baostock_finance()
         costs = finance_costs(settings.tushare_points, self._tushare_pace_of())
-        name = _SIMULATED if settings.source == _SIMULATED else _TUSHARE
-        return TushareFinance(self.tushare_client, costs, name=name)
+        return TushareFinance(self.tushare_client, costs, name=self._named(_TUSHARE))
 
     def why_no_finance(self) -> ConfigurationError | None:
         """Return why reports are not asked for along with the day's bars; None where they are."""
@@ -376,10 +375,9 @@ class Installation:
     def _baostock_finance(self) -> "FinanceSource":
         from stock_assets.sources.baostock.finance_source import BaoStockFinance  # noqa: PLC0415
 
-        name = _SIMULATED if self.settings.source == _SIMULATED else _BAOSTOCK
         return BaoStockFinance(
             self.baostock_pool.session,
-            name=name,
+            name=self._named(_BAOSTOCK),
             listed=self._listed,
             ledger=self.quota,
             requests_per_minute=self.requests_per_minute,
@@ -421,11 +419,9 @@ class Installation:
             self.settings.source == _AUTO and self.settings.tushare_token is not None
         )
 
-    def _tushare_interval_seconds(self) -> float:
-        settings = self.settings
-        return tushare_paces(settings.tushare_points, least_interval_seconds=settings.tushare_min_interval_seconds)(
-            "daily"
-        ).interval_seconds
+    def _named(self, source: str) -> str:
+        """Return the name that rows of a source get: made-up ones never look like a real source's."""
+        return _SIMULATED if self.settings.source == _SIMULATED else source
 
     def _refuse_a_mixture(self) -> None:
         """Refuse to load made-up rows into a store with real ones, or the other way round."""

@@ -19,7 +19,8 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stock_assets.assets.finance import finance_history_op
-from stock_assets.domain.calendar import SHANGHAI, is_final
+from stock_assets.automation.due import why_not_due
+from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
 from stock_assets.wiring import Installation
 
@@ -66,14 +67,11 @@ def finance_schedule(installation: Installation) -> ScheduleDefinition:
     )
     def finance(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         now = context.scheduled_execution_time.astimezone(SHANGHAI)
+        if (reason := why_not_due(installation, now)) is not None:
+            return SkipReason(reason)
+        if (missing := installation.why_no_finance()) is not None:
+            return SkipReason(missing.sentence(installation.settings.language))
         day = now.date()
-        is_chinese = installation.settings.language == "zh"
-        if not installation.calendar.is_session(day) or not is_final(day, now):
-            return SkipReason(
-                f"{day} 休市，没有数据可取" if is_chinese else f"{day} is no trading day: nothing to fetch"
-            )
-        if (reason := installation.why_no_finance()) is not None:
-            return SkipReason(reason.sentence(installation.settings.language))
         return RunRequest(run_key=f"finance-{day}", partition_key=day.isoformat())
 
     return finance

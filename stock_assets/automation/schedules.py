@@ -12,8 +12,9 @@ from dagster import (
     schedule,
 )
 
+from stock_assets.automation.due import why_not_due
 from stock_assets.automation.jobs import NIGHTLY
-from stock_assets.domain.calendar import SHANGHAI, is_final, published_at
+from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.wiring import Installation
 
 # Half an hour after the source's promise for factors: what is late is repaired by the next run.
@@ -33,19 +34,9 @@ def nightly_schedule(installation: Installation) -> ScheduleDefinition:
     )
     def nightly(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         now = context.scheduled_execution_time.astimezone(SHANGHAI)
+        if (reason := why_not_due(installation, now)) is not None:
+            return SkipReason(reason)
         day = now.date()
-        is_chinese = installation.settings.language == "zh"
-        if not installation.calendar.is_session(day):
-            return SkipReason(
-                f"{day} 休市，没有数据可取" if is_chinese else f"{day} is no trading day: nothing to fetch"
-            )
-        if not is_final(day, now):
-            ready = f"{published_at(day):%H:%M}"
-            return SkipReason(
-                f"{day} 的数据 {ready}（北京时间）之后才完整"
-                if is_chinese
-                else f"data of {day} is final after {ready} Shanghai time"
-            )
         return RunRequest(run_key=f"nightly-{day}", partition_key=day.isoformat())
 
     return nightly
