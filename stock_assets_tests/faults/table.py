@@ -3,9 +3,6 @@
 `python -m stock_assets_tests.faults.table` writes `docs/failures.md` anew, on a server of its own.
 """
 
-import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +13,6 @@ from typing import Final
 
 import polars as pl
 import sqlalchemy as sa
-import structlog
 
 from stock_assets.domain.answers import Answer, Refused, verdict
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
@@ -34,12 +30,12 @@ from stock_assets.sources.baostock.client import BaoStockClient, connector
 from stock_assets.sources.baostock.pool import BaoStockPool
 from stock_assets.sources.baostock.verify import Expectation
 from stock_assets.sources.retry import RetryPolicy
-from stock_assets.storage import bars, ledger, migrate, reference
+from stock_assets.storage import bars, ledger, reference
 from stock_assets.storage.database import Connection, Database
-from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
 from stock_assets.storage.slots import AdvisorySlots
 from stock_assets_tests.faults.page import Line, page
+from stock_assets_tests.faults.written import write
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "failures.md"
 DAY: Final = date(2025, 7, 7)
@@ -350,17 +346,7 @@ def _empty(database: Database, *tables: str) -> None:
 
 def main() -> None:
     """Write the page."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    home = Path(tempfile.mkdtemp(prefix="stock-assets-table-"))
-    server = EmbeddedServer(home)
-    try:
-        database = Database(server.ensure_running())
-        migrate.upgrade(database)
-        PAGE.write_text(page([cell.line for cell in build(database)]), encoding="utf-8")
-        database.close()
-    finally:
-        server.release()
-        shutil.rmtree(home, ignore_errors=True)
+    write(PAGE, lambda database: page([cell.line for cell in build(database)]))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,8 @@ Real sockets, client, limiter and PostgreSQL; only the clock that waits is made 
 minute. `python -m stock_assets_tests.faults.tushare_table` writes `docs/failures-tushare.md` anew, on a server of its own.
 """
 
-import logging
 import re
-import shutil
 import ssl
-import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +15,6 @@ from typing import Final, Literal
 
 import polars as pl
 import sqlalchemy as sa
-import structlog
 import trustme
 from pydantic import SecretStr
 
@@ -45,12 +41,12 @@ from stock_assets.sources.tushare.interfaces import DAILY, INTERFACES
 from stock_assets.sources.tushare.source import TushareSource
 from stock_assets.sources.tushare.transport import Deadlines
 from stock_assets.sources.tushare_tiers import paces
-from stock_assets.storage import bars, ledger, migrate
+from stock_assets.storage import bars, ledger
 from stock_assets.storage.database import Database
-from stock_assets.storage.embedded import EmbeddedServer
 from stock_assets.storage.quota import QuotaLedger
 from stock_assets.storage.rate_state import StoredRates
 from stock_assets_tests.faults.tushare_page import Family, Line, page
+from stock_assets_tests.faults.written import write
 from stock_assets_tests.sources.tushare.bad_answers import BODIES, STATUSES, TEXTS
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "failures-tushare.md"
@@ -394,17 +390,7 @@ def _closed_seconds(state: RateState, now: datetime) -> float:
 
 def main() -> None:
     """Write the page."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    home = Path(tempfile.mkdtemp(prefix="stock-assets-table-"))
-    server = EmbeddedServer(home)
-    try:
-        database = Database(server.ensure_running())
-        migrate.upgrade(database)
-        PAGE.write_text(page([cell.line for cell in build(database)]), encoding="utf-8")
-        database.close()
-    finally:
-        server.release()
-        shutil.rmtree(home, ignore_errors=True)
+    write(PAGE, lambda database: page([cell.line for cell in build(database)]))
 
 
 if __name__ == "__main__":
