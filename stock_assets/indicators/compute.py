@@ -1,0 +1,79 @@
+"""Run the kernels of some families over a panel: stock by stock in chunks that stay in the processor's own memory."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from time import perf_counter
+
+import numpy as np
+
+from stock_assets.indicators.conventions import DEFAULT, Conventions
+from stock_assets.indicators.family import Family
+from stock_assets.indicators.panel import Array, Bars, Segments
+
+# Rows of a chunk: few enough to stay near the processor, enough to make the steps between chunks cheap.
+_ROWS = 8192
+
+Seconds = dict[str, float]
+
+
+def column_names(families: Sequence[Family]) -> list[str]:
+    """Return the columns that `compute` gives, in the order of its rows."""
+    return [name for family in families for name in family.names]
+
+
+def compute(  # noqa: PLR0913  what to compute, and how
+    bars: Bars,
+    segments: Segments,
+    families: Sequence[Family],
+    *,
+    conventions: Conventions = DEFAULT,
+    before: Array | None = None,
+    out: Array | None = None,
+    threads: int = 2,
+    seconds: Seconds | None = None,
+) -> Array:
+    """Return one row for each of `column_names(families)`, one column for each bar that was to be computed; NaN is no value.
+
+    `before` holds the same columns of the bars before, as `Segments.slot` says; it may be left out where every segment is
+    new. `out` is used for the result where it is given, which spares the first touch of fresh memory. Processor seconds of
+    each family, over all threads, are added to `seconds`.
+    """
+    names = column_names(families)
+    rows = int((segments.end - segments.first).sum())
+    result = np.empty((len(names), rows)) if out is None else out
+    known = np.empty((len(names), 0)) if before is None else before
+    choices = conventions.choices()
+    kernels = [family.function() for family in families]
+    ends = np.cumsum([len(family.indicators) for family in families])
+    places = list(pairwise([0, *ends.tolist()]))
+
+    def work(start: int, stop: int) -> Seconds:
+        part, spent = segments.part(start, stop), Seconds()
+        for family, kernel, (low, high) in zip(families, kernels, places, strict=True):
+            began = perf_counter()
+            kernel(bars, part, choices, known[low:high], result[low:high])
+            spent[family.name] = perf_counter() - began
+        return spent
+
+    for spent in _in_threads(work, _chunks(segments), threads):
+        if seconds is not None:
+            for name, added in spent.items():
+                seconds[name] = seconds.get(name, 0.0) + added
+    return result
+
+
+def _chunks(segments: Segments) -> list[tuple[int, int]]:
+    """Return [start, stop) of segments with about `_ROWS` rows each, context included."""
+    if not len(segments.begin):
+        return []
+    numbers = np.cumsum(segments.end - segments.begin) // _ROWS
+    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    return list(pairwise(starts))
+
+
+def _in_threads(work: Callable[[int, int], Seconds], chunks: list[tuple[int, int]], threads: int) -> list[Seconds]:
+    if threads == 1 or len(chunks) == 1:
+        return [work(*chunk) for chunk in chunks]
+    with ThreadPoolExecutor(threads, thread_name_prefix="indicators") as pool:
+        return list(pool.map(work, [start for start, _ in chunks], [stop for _, stop in chunks]))
