@@ -14,7 +14,8 @@ from dagster import (
 )
 
 from stock_assets.assets.metadata import preview_metadata
-from stock_assets.domain.tables import FINANCE_INDICATOR, STOCK_DAILY
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
+from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.storage import sync_tasks
 from stock_assets.storage.sync_tasks import JobType
 from stock_assets.wiring import Installation

@@ -29,7 +29,7 @@ from stock_assets.assets.partitions import days_of
 from stock_assets.domain.calendar import parse_day
 from stock_assets.domain.codes import parse_code
 from stock_assets.domain.errors import StillMissing
-from stock_assets.domain.tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
 from stock_assets.pipeline.finance import sync_finance_history, sync_finance_increment
 from stock_assets.pipeline.finance_context import FinanceReport
 from stock_assets.pipeline.refresh import ensure_reference

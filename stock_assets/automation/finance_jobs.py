@@ -21,7 +21,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from stock_assets.assets.finance import finance_history_op
 from stock_assets.automation.due import why_not_due
 from stock_assets.domain.calendar import SHANGHAI
-from stock_assets.domain.tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
 from stock_assets.wiring import Installation
 
 INCREMENT, FINANCE_HISTORY = "sync_incremental_finance_job", "sync_finance_history_job"

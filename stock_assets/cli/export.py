@@ -9,9 +9,9 @@ from stock_assets.cli.options import CODES, DAY, check_range
 from stock_assets.cli.progress import ProgressDisplay
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.errors import InvalidInput
-from stock_assets.domain.tables import TABLES
 from stock_assets.storage.export import ExportedFile, export_table
 from stock_assets.storage.selection import Selection, table_named
+from stock_assets.storage.tables import TABLES
 
 _MB = 1_000_000
 

@@ -11,7 +11,7 @@ from stock_assets.cli.rows_out import check_output, give_rows, output_options
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import InvalidInput
-from stock_assets.domain.tables import FINANCE_INDICATOR
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 
 # What people ask for first, the last ones first to go where the terminal is narrow; the other formats have every column.
 _SHOWN = (

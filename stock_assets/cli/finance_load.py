@@ -17,8 +17,8 @@ from stock_assets.cli.progress import ProgressDisplay
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import InvalidInput
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 from stock_assets.domain.quarters import periods_between
-from stock_assets.domain.tables import FINANCE_INDICATOR
 from stock_assets.pipeline.finance_history import stocks_to_ask
 from stock_assets.sources.finance_base import FinanceCosts
 from stock_assets.sources.finance_planner import FinancePlan, history_ways, plan_increment

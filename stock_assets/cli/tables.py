@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.table import Table
 
 from stock_assets.domain.errors import Language
-from stock_assets.domain.tables import TABLES
+from stock_assets.storage.tables import TABLES
 
 # Columns of summaries, and those whose contract says it too long or means another table's.
 _HEADS: Final = {

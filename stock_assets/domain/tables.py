@@ -1,10 +1,8 @@
-"""The tables of the store, each with its contract: the one list from which database, frames and docs are made."""
+"""The tables of the market and of our own bookkeeping, each with its contract; `storage.tables` is the list of all."""
 
 from datetime import date
 
-from stock_assets.domain.baostock_finance_tables import RAW_BAOSTOCK_FINANCE
 from stock_assets.domain.contract import Column, Table
-from stock_assets.domain.finance_tables import FINANCE_INDICATOR, FINANCE_PROGRESS, RAW_TUSHARE_FINA_INDICATOR
 
 _TS_CODE = Column("ts_code", "text", "证券代码，如 600000.SH", "security code such as 600000.SH")
 _TRADE_DATE = Column("trade_date", "date", "交易日", "trading day")
@@ -457,33 +455,6 @@ SYNC_FAILURE_RECORDS = Table(
     ),
     (),
     surrogate=True,
-)
-
-TABLES: tuple[Table, ...] = (
-    TRADING_DAY,
-    SECURITY,
-    RAW_BAOSTOCK_DAILY,
-    RAW_BAOSTOCK_ADJUST_FACTOR,
-    RAW_TUSHARE_DAILY,
-    RAW_TUSHARE_ADJ_FACTOR,
-    RAW_TUSHARE_DAILY_BASIC,
-    RAW_TUSHARE_SUSPEND,
-    STOCK_DAILY,
-    STOCK_DAILY_HISTORY,
-    ADJUST_FACTOR,
-    ADJUST_FACTOR_HISTORY,
-    RAW_TUSHARE_FINA_INDICATOR,
-    *RAW_BAOSTOCK_FINANCE,
-    FINANCE_INDICATOR,
-    FINANCE_PROGRESS,
-    LOAD_LEDGER,
-    REJECTED_ROW,
-    QUALITY_FINDING,
-    SOURCE_QUOTA,
-    RATE_STATE,
-    SYNC_TASKS,
-    SYNC_FAILURE_RECORDS,
-    DROPPED_INDEX,
 )
 
 

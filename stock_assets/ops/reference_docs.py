@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stock_assets.domain.contract import Column, Table
-from stock_assets.domain.tables import TABLES
 from stock_assets.settings import Knob, knobs
+from stock_assets.storage.tables import TABLES
 
 _KINDS = {
     "text": "文本 text",

@@ -9,8 +9,8 @@ from datetime import date
 from typing import Any
 
 from stock_assets.domain.errors import InvalidInput
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 from stock_assets.domain.quarters import periods_between
-from stock_assets.domain.tables import FINANCE_INDICATOR
 from stock_assets.pipeline.alarm import tell_outcome
 from stock_assets.pipeline.finance_context import FinanceContext, FinanceReport
 from stock_assets.pipeline.finance_desk import Desk

@@ -1,1 +1,1 @@
-"""PostgreSQL: the only floor that speaks SQL. What is stored where is said by `domain.tables`."""
+"""PostgreSQL: the only floor that speaks SQL. What is stored where is said by `storage.tables`."""

@@ -14,10 +14,11 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from stock_assets.domain.contract import Table
-from stock_assets.domain.tables import SECURITY, TABLES, TRADING_DAY
+from stock_assets.domain.tables import SECURITY, TRADING_DAY
 from stock_assets.storage.copy_frames import copy_out, driver
 from stock_assets.storage.layout import extent_of
 from stock_assets.storage.schema import table_of
+from stock_assets.storage.tables import TABLES
 
 _LISTED: Final = """
     SELECT ts_code, list_date, coalesce(delist_date, 'infinity') AS delist_date FROM security

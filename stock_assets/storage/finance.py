@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
 from stock_assets.domain.contract import Table
-from stock_assets.domain.tables import FINANCE_INDICATOR, REJECTED_ROW
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
+from stock_assets.domain.tables import REJECTED_ROW
 from stock_assets.quality.finance_versions import resolve
 from stock_assets.quality.findings import Judged
 from stock_assets.storage import bulk_load, ledger, raw, rejects

@@ -9,7 +9,8 @@ import polars as pl
 from psycopg import sql
 from sqlalchemy import Connection
 
-from stock_assets.domain.tables import FINANCE_INDICATOR, LOAD_LEDGER
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
+from stock_assets.domain.tables import LOAD_LEDGER
 from stock_assets.quality.finance_days import stocks_unknown_on, unknown_stocks
 from stock_assets.storage import bulk_load, ledger
 from stock_assets.storage.copy_frames import copy_out

@@ -10,7 +10,7 @@ from psycopg import sql
 from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
-from stock_assets.domain.tables import FINANCE_PROGRESS
+from stock_assets.domain.finance_tables import FINANCE_PROGRESS
 from stock_assets.quality.finance_days import STOCK_SCHEMA
 from stock_assets.storage.copy_frames import copy_out
 from stock_assets.storage.schema import table_of

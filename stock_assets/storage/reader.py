@@ -16,7 +16,8 @@ import polars as pl
 
 from stock_assets.domain.adjustment import PRICES, Adjust, adjust_bars
 from stock_assets.domain.errors import InvalidInput, StoreUnavailable
-from stock_assets.domain.tables import ADJUST_FACTOR, FINANCE_INDICATOR, STOCK_DAILY
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
+from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.storage.arrow_session import ArrowBatch, ArrowSession, ArrowStream, ArrowTable, arrow
 from stock_assets.storage.database import Database
 from stock_assets.storage.selection import Order, Selection, table_named

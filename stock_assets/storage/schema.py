@@ -1,4 +1,4 @@
-"""The tables of `domain.tables` as SQLAlchemy sees them: the target that migrations must reach.
+"""The tables of `storage.tables` as SQLAlchemy sees them: the target that migrations must reach.
 
 Nothing creates tables from here: `migrations/` does, and a test holds the two together. No schema is named, so the
 connection's `search_path` decides where the tables live.
@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from stock_assets.domain import tables as contracts
 from stock_assets.domain.contract import Column, Kind, Table
 from stock_assets.storage.packing import HELD_IN
+from stock_assets.storage.tables import TABLES
 
 _NAMES = {
     "pk": "pk_%(table_name)s",
@@ -152,5 +152,5 @@ def _metadata(tables: Iterable[Table]) -> sa.MetaData:
     return metadata
 
 
-metadata = _metadata(contracts.TABLES)
+metadata = _metadata(TABLES)
 _packed = _metadata(HELD_IN.values())

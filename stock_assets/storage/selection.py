@@ -13,8 +13,10 @@ from psycopg import sql
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.contract import Column, Kind, Table
 from stock_assets.domain.errors import InvalidInput
-from stock_assets.domain.tables import FINANCE_INDICATOR, TABLES, day_text
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
+from stock_assets.domain.tables import day_text
 from stock_assets.storage.arrow_session import ArrowSchema, arrow_schema
+from stock_assets.storage.tables import TABLES
 
 Order = Literal["key", "none"]
 # The day a row is about. Raw tables keep it as the source's text, which sorts like days.

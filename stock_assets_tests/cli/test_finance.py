@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stock_assets.domain.tables import FINANCE_INDICATOR
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 from stock_assets.wiring import Installation
 from stock_assets_tests.cli.conftest import Call
 from stock_assets_tests.house.repository import ROOT

@@ -10,7 +10,7 @@ from rich.console import Console
 from stock_assets.cli.tables import fitting_table, heads
 from stock_assets.domain.errors import Language
 from stock_assets.domain.finance_tables import VALUES
-from stock_assets.domain.tables import TABLES
+from stock_assets.storage.tables import TABLES
 
 FRAME = pl.DataFrame(
     {

@@ -7,7 +7,8 @@ import pytest
 
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import ADJUST_FACTOR, TABLES
+from stock_assets.domain.tables import ADJUST_FACTOR
+from stock_assets.storage.tables import TABLES
 
 GOOD = pl.DataFrame(
     {

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from stock_assets.domain.tables import FINANCE_INDICATOR
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 from stock_assets.quality.finance_versions import DISCLOSURE_SCHEMA, Resolved, resolve
 from stock_assets_tests.quality.made_up_reports import QUARTER, SPRING, YEAR, Report, answer, at, judged, report
 

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from stock_assets.domain.calendar import TradingCalendar
-from stock_assets.domain.finance_tables import VALUES
-from stock_assets.domain.tables import FINANCE_INDICATOR
+from stock_assets.domain.finance_tables import FINANCE_INDICATOR, VALUES
 from stock_assets.quality.finance_rules import judge_reports
 from stock_assets.quality.finance_versions import resolve
 from stock_assets.sources.baostock.translate_finance import SOURCES, TABLES, joined

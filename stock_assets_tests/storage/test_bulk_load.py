@@ -11,13 +11,14 @@ from psycopg import sql
 
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import QUALITY_FINDING, STOCK_DAILY, TABLES, TRADING_DAY
+from stock_assets.domain.tables import QUALITY_FINDING, STOCK_DAILY, TRADING_DAY
 from stock_assets.storage import copy_frames
 from stock_assets.storage.bars import read_bars, rows_of_day
 from stock_assets.storage.bulk_load import Counts, load, stage
 from stock_assets.storage.copy_frames import RowsExist, columns_of, copy_out
 from stock_assets.storage.database import Database
 from stock_assets.storage.layout import rows_of
+from stock_assets.storage.tables import TABLES
 from stock_assets_tests.storage.made_up_rows import (
     BAR,
     DAY,

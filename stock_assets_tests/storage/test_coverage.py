@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stock_assets.domain.tables import STOCK_DAILY, TABLES
+from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.storage import coverage
 from stock_assets.storage.bulk_load import load
 from stock_assets.storage.coverage import day_counts, expected_codes, missing_bars, store_summary
@@ -14,6 +14,7 @@ from stock_assets.storage.ledger import write_entry
 from stock_assets.storage.raw import save_answer
 from stock_assets.storage.reference import save_securities, save_trading_days
 from stock_assets.storage.rejects import save_rejected
+from stock_assets.storage.tables import TABLES
 from stock_assets_tests.storage.made_up_rows import (
     DAY,
     NOW,

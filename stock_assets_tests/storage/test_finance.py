@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from stock_assets.domain.errors import DataRefused
-from stock_assets.domain.tables import RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.domain.finance_tables import RAW_TUSHARE_FINA_INDICATOR
 from stock_assets.sources.tushare.translate_finance import raw_rows
 from stock_assets.storage.bulk_load import Counts
 from stock_assets.storage.database import Connection, Database

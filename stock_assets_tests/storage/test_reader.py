@@ -23,7 +23,6 @@ from stock_assets.domain.tables import (
     RAW_BAOSTOCK_DAILY,
     RAW_TUSHARE_ADJ_FACTOR,
     STOCK_DAILY,
-    TABLES,
     TRADING_DAY,
 )
 from stock_assets.storage.arrow_session import READER_ROLE, arrow
@@ -33,6 +32,7 @@ from stock_assets.storage.database import Database
 from stock_assets.storage.raw import save_answer
 from stock_assets.storage.reader import Reader, pivot
 from stock_assets.storage.selection import Order
+from stock_assets.storage.tables import TABLES
 from stock_assets_tests.storage.conftest import Process
 from stock_assets_tests.storage.made_up_rows import BAR, DAY, LATER, NOW, answer, bars, frame_of, trading_days
 

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from stock_assets.domain.contract import Table
-from stock_assets.domain.tables import TABLES
 from stock_assets.storage.database import Database
 from stock_assets.storage.schema import metadata, table_of
+from stock_assets.storage.tables import TABLES
 from stock_assets_tests.databases import Server, own_database
 from stock_assets_tests.storage.made_up_rows import BAR, DAY, NOW, entry, security
 

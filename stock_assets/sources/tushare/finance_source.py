@@ -8,7 +8,7 @@ import polars as pl
 
 from stock_assets.domain.answers import Answer
 from stock_assets.domain.contract import Table
-from stock_assets.domain.tables import RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.domain.finance_tables import RAW_TUSHARE_FINA_INDICATOR
 from stock_assets.sources.base import Translated
 from stock_assets.sources.finance_base import FinanceCosts
 from stock_assets.sources.pacing import Pace
