@@ -1,0 +1,1 @@
+"""Pictures: frames in, pages and image bytes out; nothing is read or written here."""
