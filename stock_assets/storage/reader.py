@@ -14,16 +14,14 @@ from typing import Self
 
 import polars as pl
 
-from stock_assets.domain.adjustment import PRICES, Adjust, adjust_bars
+from stock_assets.domain.adjustment import Adjust
 from stock_assets.domain.errors import InvalidInput, StoreUnavailable
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR
-from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.storage.arrow_session import ArrowBatch, ArrowSession, ArrowStream, ArrowTable, arrow
+from stock_assets.storage.bars_question import BarsQuestion, whole_history
 from stock_assets.storage.database import Database
 from stock_assets.storage.selection import Order, Selection, table_named
 
-_FACTORS = ("ts_code", "ex_date", "back_adjust_factor")
-_APPLIED = "adjust_factor"
 # No version is known only after this day.
 _EVER = datetime(9999, 12, 30, tzinfo=UTC)
 
@@ -133,22 +131,15 @@ class Reader:
         `qfq` uses the anchor, and needs it, for without one the same call gives other prices after the next ex-date.
         Bars and factors are of one state of the store, and both as they were known at `as_of`.
         """
-        if adjust == "qfq" and anchor is None:
-            raise InvalidInput(
-                problem="qfq needs an anchor, the day whose prices stay as they were traded",
-                problem_zh="qfq（前复权）需要 anchor，即价格保持不变的基准日",
-            )
-        names = [*STOCK_DAILY.names, _APPLIED] if columns is None else list(columns)
-        is_touched = not {_APPLIED, *PRICES}.isdisjoint(names)
-        found_by = ["ts_code", "trade_date"] if is_touched else []
-        needed = list(dict.fromkeys([*found_by, *(name for name in names if name != _APPLIED)]))
-        bars = Selection(STOCK_DAILY, needed, ts_codes, start, end, as_of)
-        if adjust == "none" or not is_touched:
-            (rows,) = self._read(bars)
-            return adjust_bars(pl.DataFrame(rows), ADJUST_FACTOR.empty(), "none").select(names)
-        last = None if end is None else max(end, anchor or end)
-        rows, factors = self._read(bars, Selection(ADJUST_FACTOR, _FACTORS, ts_codes, None, last, as_of))
-        return adjust_bars(pl.DataFrame(rows), pl.DataFrame(factors), adjust, anchor=anchor).select(names)
+        question = BarsQuestion(
+            start=start, end=end, adjust=adjust, anchor=anchor, columns=None if columns is None else tuple(columns)
+        )
+        return question.answer(*map(pl.DataFrame, self._read(*question.selections(ts_codes, as_of))))
+
+    def history(self, ts_code: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return every bar of a stock as it is stored, and its factors, both of one state of the store."""
+        bars, factors = self._read(*whole_history(ts_code))
+        return pl.DataFrame(bars), pl.DataFrame(factors)
 
     def finance(
         self,
