@@ -45,6 +45,19 @@ EVENTS: dict[str, tuple[str, str]] = {
     "index.kept": ("[索引] 表被占用，保留索引", "[index] the table is in use, indexes stay"),
     "index.rebuilt": ("[索引] 已重建", "[index] built again"),
     "index.rebuild_failed": ("[索引] 重建失败", "[index] could not be built again"),
+    "cache.stale": (
+        "[缓存] 数据已过期，先给旧值并在后台更新",
+        "[cache] expired values are served while they are renewed",
+    ),
+    "cache.round": ("[缓存] 后台更新", "[cache] refresh"),
+    "cache.unchecked": (
+        "[缓存] 无法核对存储是否有变，数据至多旧至有效期",
+        "[cache] whether the store has changed cannot be told; values may be as old as they are allowed to be",
+    ),
+    "cache.redis_down": (
+        "[缓存] Redis 不可用，暂只用本进程的缓存",
+        "[cache] Redis is no use for now, the cache of this process alone is used",
+    ),
     "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
 }
 """What an event is called: `[module] operation` in Chinese and English."""
@@ -90,6 +103,14 @@ FIELDS: dict[str, tuple[str, str]] = {
     "translate_seconds": ("清洗转换", "translation"),
     "judge_seconds": ("质量检查", "quality"),
     "database_seconds": ("入库", "database"),
+    "kind": ("类别", "kind"),
+    "key": ("键", "key"),
+    "expired_seconds": ("已过期", "expired for"),
+    "refreshed": ("已更新", "refreshed"),
+    "stale_answers": ("给出旧值", "stale answers"),
+    "hit_rate": ("命中率", "hit rate"),
+    "entries": ("条目", "entries"),
+    "megabytes": ("占用 MB", "MB held"),
 }
 """What a field is called on the terminal; a field that is not listed is shown by its own name."""
 

@@ -20,6 +20,7 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogFormat = Literal["console", "json"]
 SourceChoice = Literal["auto", "baostock", "tushare", "simulated"]
 LanguageChoice = Literal["auto", "zh", "en"]
+CacheExpiry = Literal["soft", "hard"]
 
 
 def _knob(  # noqa: PLR0913 - the facts of one setting stand side by side
@@ -290,6 +291,65 @@ class Settings(BaseSettings):
         least=0,
         most=200,
     )
+    cache_ttl_daily_seconds: float = _knob(
+        "CACHE_TTL_DAILY",
+        3600,
+        "缓存的行情在多少秒内算新鲜",
+        "seconds for which cached bars are fresh",
+        ("1 到 604800 的秒数", "seconds from 1 to 604800"),
+        least=1,
+        most=604800,
+    )
+    cache_ttl_snapshot_seconds: float = _knob(
+        "CACHE_TTL_SNAPSHOT",
+        3600,
+        "缓存的每日快照在多少秒内算新鲜",
+        "seconds for which a cached snapshot of a day is fresh",
+        ("1 到 604800 的秒数", "seconds from 1 to 604800"),
+        least=1,
+        most=604800,
+    )
+    cache_expiry: Annotated[CacheExpiry, BeforeValidator(lowered)] = _knob(
+        "CACHE_EXPIRY",
+        "soft",
+        "过期之后：soft 先给旧值并在后台更新，旧值至多再用同样长的时间；hard 等待新值",
+        "after that: soft serves the old value while it is renewed, for as long again at most; hard waits for the new one",
+        _choice(CacheExpiry),
+    )
+    cache_check_seconds: float = _knob(
+        "CACHE_CHECK_SECONDS",
+        5,
+        "每隔多少秒核对存储是否有变，受影响的缓存随即作废",
+        "seconds between looks at whether the store has changed; what a change touches is forgotten at once",
+        ("0 到 3600 的秒数", "seconds from 0 to 3600"),
+        least=0,
+        most=3600,
+    )
+    cache_megabytes: int = _knob(
+        "CACHE_MEGABYTES",
+        512,
+        "缓存最多占用的内存，MB；超出时先丢弃最久未用的",
+        "most memory that cached values take, in MB; what was not used for longest goes first",
+        _whole(1, 1_000_000),
+        least=1,
+        most=1_000_000,
+    )
+    cache_warm_stocks: int = _knob(
+        "CACHE_WARM_STOCKS",
+        100,
+        "打开带缓存的存储时，在后台先装载最常查询的多少只股票",
+        "stocks, the most asked ones, that are loaded in the background when a store is opened with a cache",
+        _whole(0, 1000),
+        least=0,
+        most=1000,
+    )
+    cache_redis_url: SecretStr | None = _knob(
+        "CACHE_REDIS_URL",
+        None,
+        "多个进程共用的 Redis 的地址，需安装 redis 附加依赖；留空则每个进程只用自己的缓存",
+        "address of a Redis that several processes share, needs the extra “redis”; empty: each process has its own cache only",
+        ("以 redis://、rediss:// 或 unix:// 开头的地址", "an address that begins with redis://, rediss:// or unix://"),
+    )
     log_level: Annotated[LogLevel, BeforeValidator(raised)] = _knob(
         "LOG_LEVEL",
         "INFO",
@@ -339,10 +399,10 @@ class Settings(BaseSettings):
 
     def secrets(self) -> list[str]:
         """Return the secret values that must never be printed, for the log's mask."""
-        known = (self.database_url, self.baostock_api_key, self.tushare_token, self.alert_url)
+        known = (self.database_url, self.baostock_api_key, self.tushare_token, self.alert_url, self.cache_redis_url)
         values = [value for value in known if value is not None]
         words = [value.get_secret_value() for value in values]
-        if self.database_url is not None:
-            password = urlsplit(self.database_url.get_secret_value()).password or ""
+        for address in (self.database_url, self.cache_redis_url):
+            password = "" if address is None else urlsplit(address.get_secret_value()).password or ""
             words += [password, unquote(password)]
         return [word for word in words if word]
