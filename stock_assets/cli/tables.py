@@ -98,6 +98,9 @@ _HEADS: Final = {
     "closed_reason": "暂停原因",
     "learned_limit": "已知上限",
     "refused_at": "得知时间",
+    "trix_12": "TRIX",
+    "bar_number": "第几根",
+    "input_digest": "输入摘要",
 }
 # Where the column's own name is wider than what it holds.
 _SHORT_NAMES: Final = {

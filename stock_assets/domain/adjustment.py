@@ -25,12 +25,12 @@ def adjust_bars(
     if adjust == "none":
         return bars.with_columns(pl.lit(1.0).alias("adjust_factor"))
     ordered = bars.sort("ts_code", "trade_date")
-    applied = _in_force(ordered.select("ts_code", "trade_date"), factors)
+    applied = in_force(ordered.select("ts_code", "trade_date"), factors)
     if adjust == "qfq":
         last = ordered.group_by("ts_code", maintain_order=True).agg(pl.col("trade_date").last())
         if anchor is not None:
             last = last.with_columns(pl.lit(anchor).alias("trade_date"))
-        anchors = last.select("ts_code", _in_force(last, factors).alias("anchor_factor"))
+        anchors = last.select("ts_code", in_force(last, factors).alias("anchor_factor"))
         divisor = ordered.select("ts_code").join(anchors, on="ts_code", how="left", maintain_order="left")
         applied = applied / divisor["anchor_factor"]
     return ordered.with_columns(applied.alias("adjust_factor")).with_columns(
@@ -38,8 +38,11 @@ def adjust_bars(
     )
 
 
-def _in_force(days: pl.DataFrame, factors: pl.DataFrame) -> pl.Series:
-    """Return the factor in force on each (ts_code, trade_date) of `days`, 1.0 before the first ex-date."""
+def in_force(days: pl.DataFrame, factors: pl.DataFrame) -> pl.Series:
+    """Return the factor in force on each (ts_code, trade_date) of `days`, in any order; 1.0 before the first ex-date.
+
+    `factors` as for `adjust_bars`.
+    """
     known = factors.select("ts_code", pl.col("ex_date").alias("trade_date"), "back_adjust_factor").sort("trade_date")
     numbered = days.with_row_index("position").sort("trade_date")
     joined = numbered.join_asof(known, on="trade_date", by="ts_code", strategy="backward", check_sortedness=False)

@@ -45,7 +45,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table's contract. `surrogate` tables get an `id` from the database and `key` is then a unique rule."""
+    """A table's contract. `surrogate` tables get an `id` from the database and `key` is then a unique rule.
+
+    Rows of a `derived` table are computed from rows that have passed their own tables' rules: `conform` checks them, the
+    database does not once more.
+    """
 
     name: str
     zh: str
@@ -54,6 +58,7 @@ class Table:
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     surrogate: bool = False
+    derived: bool = False
 
     @property
     def comment(self) -> str:

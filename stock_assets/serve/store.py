@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from stock_assets.domain.adjustment import Adjust
     from stock_assets.storage.reader import ArrowStream, ArrowTable, Order
+    from stock_assets.storage.technicals_question import PriceLevel
     from stock_assets.wiring import Installation
 
 Codes = str | Iterable[str]
@@ -82,6 +83,25 @@ class Store:
             anchor=_day(anchor),
             as_of=_moment(as_of),
             columns=columns,
+        )
+
+    def technicals(  # noqa: PLR0913  as `bars`
+        self,
+        codes: Codes | None = None,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        adjust: "PriceLevel" = "hfq",
+        anchor: Day | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> "pl.DataFrame":
+        """Return technical indicators by code and day; there is no row for days on which a stock did not trade.
+
+        `adjust`: `hfq` (back-adjusted, as they are stored) or `qfq`, which needs the `anchor` as `bars` does; what does not
+        scale with prices is the same in both.
+        """
+        return self._reader.technicals(
+            _codes(codes), _day(start), _day(end), adjust=adjust, anchor=_day(anchor), columns=columns
         )
 
     def finance(

@@ -21,7 +21,7 @@ from stock_assets.storage import timescale
 from stock_assets.storage.copy_frames import RowsExist, copy_in, driver, refusals
 from stock_assets.storage.layout import DAY, held_in, is_lockable, is_parted
 from stock_assets.storage.packing import held_names, pack
-from stock_assets.storage.schema import table_of
+from stock_assets.storage.schema import table_for
 
 _log = structlog.get_logger(__name__)
 # For this transaction: the triggers that keep old versions write the run down, and TimescaleDB may unpack as many
@@ -98,7 +98,7 @@ def _append(conn: Connection, table: Table, frame: pl.DataFrame) -> bool:
 
 def stage(conn: Connection, table: Table, frame: pl.DataFrame) -> sa.Table:
     """Return a temporary table that holds exactly `frame`; the next call for this table in the transaction empties it."""
-    staged = staged_table(table.name)
+    staged = staged_table(table)
     names = {"staged": sql.Identifier(staged.name), "target": sql.Identifier(table.name)}
     columns = sql.SQL(", ").join(map(sql.Identifier, table.names))
     keys = sql.SQL(", ").join(map(sql.Identifier, table.key))
@@ -116,10 +116,10 @@ def stage(conn: Connection, table: Table, frame: pl.DataFrame) -> sa.Table:
 
 
 @cache
-def staged_table(name: str) -> sa.Table:
-    """Return the temporary table beside table `name`, as SQLAlchemy sees it."""
-    columns = (sa.Column(column.name, column.type) for column in table_of(name).columns if not column.identity)
-    return sa.Table(f"_tmp_{name}", sa.MetaData(), *columns)
+def staged_table(table: Table) -> sa.Table:
+    """Return the temporary table beside `table`, as SQLAlchemy sees it."""
+    columns = (sa.Column(column.name, column.type) for column in table_for(table).columns if not column.identity)
+    return sa.Table(f"_tmp_{table.name}", sa.MetaData(), *columns)
 
 
 def same_key(table: Table, one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -137,7 +137,7 @@ def differ(one: sa.FromClause, other: sa.FromClause, names: list[str]) -> sa.Col
 
 def merge_staged(conn: Connection, table: Table, height: int, ignore: tuple[str, ...]) -> Counts:
     """Do what `load` does with the `height` rows that `stage` has put beside the table."""
-    target, staged = table_of(table.name), staged_table(table.name)
+    target, staged = table_for(table), staged_table(table)
     content = [name for name in table.names if name not in table.key]
     stale = sa.and_(
         _span(conn, target, staged),
@@ -181,7 +181,7 @@ def _span(conn: Connection, target: sa.Table, staged: sa.Table) -> sa.ColumnElem
 
 def insert_missing(conn: Connection, table: Table) -> tuple[int, int]:
     """Return how many staged rows had no counterpart, and how many of them went in before another writer's."""
-    target, staged = table_of(table.name), staged_table(table.name)
+    target, staged = table_for(table), staged_table(table)
     known = sa.exists().where(_span(conn, target, staged), same_key(table, target, staged))
     missing = sa.select(staged).where(~known).cte("missing")
     rows = sa.select(missing).order_by(*(missing.c[name] for name in table.key))

@@ -30,7 +30,7 @@ from stock_assets.storage.packing import HELD_IN
 Layout = Literal["plain", "partitions", "hypertable"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 # The tables that grow by a market's rows a day.
-PARTED = ("stock_daily",)
+PARTED = ("stock_daily", "technical_daily")
 DAY = "trade_date"
 _PACKED = frozenset(held.name for held in HELD_IN.values())
 # About as many rows each, small enough for their indexes to stay in memory while a part is loaded, and few, because one

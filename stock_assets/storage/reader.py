@@ -17,10 +17,13 @@ import polars as pl
 from stock_assets.domain.adjustment import Adjust
 from stock_assets.domain.errors import InvalidInput, StoreUnavailable
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR
+from stock_assets.indicators.catalog import FAMILIES
+from stock_assets.indicators.family import Family
 from stock_assets.storage.arrow_session import ArrowBatch, ArrowSession, ArrowStream, ArrowTable, arrow
 from stock_assets.storage.bars_question import BarsQuestion, whole_history
 from stock_assets.storage.database import Database
 from stock_assets.storage.selection import Order, Selection, table_named
+from stock_assets.storage.technicals_question import PriceLevel, TechnicalsQuestion
 
 # No version is known only after this day.
 _EVER = datetime(9999, 12, 30, tzinfo=UTC)
@@ -30,15 +33,17 @@ class Reader:
     """Reads of one store, over a connection that is made at the first read and made again when it was lost.
 
     Threads may share a reader: their reads wait for each other. A stream has a connection of its own, so that other
-    reads go on while it is consumed. A child made by `fork` opens a reader of its own.
+    reads go on while it is consumed. A child made by `fork` opens a reader of its own. `families` are the indicators of the
+    store, with those of one's own.
 
     Each read sees one state of the store. Errors of every read: `InvalidInput` for what does not exist,
     `StoreUnavailable` when the server cannot be reached or goes away, `ConfigurationError` for a store of another
     revision and for rows that the login may not read.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, families: Sequence[Family] = FAMILIES) -> None:
         self._database = database
+        self._families = tuple(families)
         self._lock = threading.Lock()
         self._session: ArrowSession | None = None
 
@@ -140,6 +145,31 @@ class Reader:
         """Return every bar of a stock as it is stored, and its factors, both of one state of the store."""
         bars, factors = self._read(*whole_history(ts_code))
         return pl.DataFrame(bars), pl.DataFrame(factors)
+
+    def technicals(  # noqa: PLR0913  as `arrow`
+        self,
+        ts_codes: Sequence[str] | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        *,
+        adjust: PriceLevel = "hfq",
+        anchor: date | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return technical indicators in key order, one row for each traded day of a stock; null before the first value.
+
+        `adjust`: `hfq`, as they are stored, or `qfq`, in which what scales with prices is divided by the stock's factor in
+        force on `anchor`, as for `bars`. Columns that are mere state are given only when they are named.
+        """
+        question = TechnicalsQuestion(
+            start=start,
+            end=end,
+            adjust=adjust,
+            anchor=anchor,
+            columns=None if columns is None else tuple(columns),
+            families=self._families,
+        )
+        return question.answer(*map(pl.DataFrame, self._read(*question.selections(ts_codes))))
 
     def finance(
         self,

@@ -5,6 +5,7 @@ connection's `search_path` decides where the tables live.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,6 +64,10 @@ _RULES: dict[str, dict[str, str]] = {
     "adjust_factor_history": {"valid_from_before_to": "valid_from < valid_to"},
     "sync_tasks": {"completed_has_time": "(status = 'COMPLETED') = (completed_at IS NOT NULL)"},
     "rate_state": {"closed_has_reason": "(closed_until IS NULL) = (closed_reason IS NULL)"},
+    "cache_snapshot": {
+        "snapshot_id_form": "snapshot_id ~ '^[0-9a-f]{16}$'",
+        "digest_form": "digest ~ '^[0-9a-f]{64}$'",
+    },
     "finance_indicator": {
         "ts_code_form": _CODE_FORM,
         "end_date_quarter_end": "extract(day FROM end_date + 1) = 1 AND extract(month FROM end_date + 1) IN (1, 4, 7, 10)",
@@ -83,6 +88,7 @@ _RULES: dict[str, dict[str, str]] = {
 _UNIQUE_WHERE: dict[str, dict[tuple[str, ...], str]] = {
     "sync_tasks": {("job_type",): "status = 'RUNNING'"},
     "sync_failure_records": {("job_type", "third_code"): "resolved_at IS NULL"},
+    "cache_snapshot": {("trade_date",): "is_current"},
 }
 
 
@@ -92,6 +98,17 @@ def table_of(name: str) -> sa.Table:
     Errors: `KeyError` when no contract has this name.
     """
     return metadata.tables[name] if name in metadata.tables else _packed.tables[name]
+
+
+def table_for(table: Table) -> sa.Table:
+    """Return the table of a contract; it may have columns of the user's own beside those that every store has."""
+    known = table_of(table.name)
+    return known if set(known.columns.keys()) >= set(table.names) else _extended(table)
+
+
+@cache
+def _extended(table: Table) -> sa.Table:
+    return _metadata([table]).tables[table.name]
 
 
 def rules_of(name: str) -> dict[str, str]:
@@ -109,6 +126,8 @@ def definition_of(column: sa.Column[Any]) -> str:
 
 
 def _checks(table: Table) -> Iterator[sa.CheckConstraint]:
+    if table.derived:
+        return
     for column in table.columns:
         if column.kind == "float" or column.minimum is not None:
             yield sa.CheckConstraint(_range(column), name=f"{column.name}_range")

@@ -25,6 +25,7 @@ from stock_assets.domain.tables import (
     SYNC_TASKS,
     TRADING_DAY,
 )
+from stock_assets.indicators.table import TECHNICAL_DAILY
 
 TABLES: tuple[Table, ...] = (
     TRADING_DAY,
@@ -39,6 +40,7 @@ TABLES: tuple[Table, ...] = (
     STOCK_DAILY_HISTORY,
     ADJUST_FACTOR,
     ADJUST_FACTOR_HISTORY,
+    TECHNICAL_DAILY,
     RAW_TUSHARE_FINA_INDICATOR,
     *RAW_BAOSTOCK_FINANCE,
     FINANCE_INDICATOR,
