@@ -1,0 +1,124 @@
+"""Volume: on-balance volume, the ratio of rising to falling volume, its means, and today's against them."""
+
+import numpy as np
+
+from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.conventions import Choices
+from stock_assets.indicators.panel import Array, Bars, Segments
+from stock_assets.indicators.recursions import series_rows
+from stock_assets.indicators.windows import (
+    begin_means,
+    begin_sums,
+    joined,
+    put_means,
+    space_for,
+    sums_of_3,
+    sums_of_5,
+    window_rows,
+)
+
+_RATIO_ROWS = 26
+_LONGEST = 60
+
+
+@compiled
+def on_balance_volume(bars: Bars, segments: Segments, _choices: Choices, before: Array, out: Array) -> None:
+    """Put OBV into the row of `out`."""
+    for stock in range(len(segments.begin)):
+        begin, end, skip = series_rows(segments, stock, 0)
+        place = segments.place[stock] - skip
+        total = 0.0 if segments.is_new[stock] else before[0, segments.slot[stock]]
+        for row in range(skip):
+            total += bars.direction[begin + row] * bars.volume[begin + row]
+        for row in range(skip, end - begin):
+            total += bars.direction[begin + row] * bars.volume[begin + row]
+            out[0, place + row] = total
+
+
+def _weighed(volume: Array, direction: Array, sign: int, result: Array) -> None:
+    result[:] = volume * (1 + sign * direction)
+
+
+@compiled_or(_weighed)
+def _put_weighed(volume: Array, direction: Array, sign: int, result: Array) -> None:
+    """Put twice the volume of days in the direction of `sign`, and once that of days without one, into `result`."""
+    for row in range(len(result)):
+        result[row] = volume[row] * (1 + sign * direction[row])
+
+
+def _ratios(values: Array, bases: Array, scale: float, result: Array) -> None:
+    with np.errstate(all="ignore"):
+        result[:] = np.where(bases > 0, scale * values / bases, np.nan)
+
+
+@compiled_or(_ratios)
+def _put_ratios(values: Array, bases: Array, scale: float, result: Array) -> None:
+    """Put `scale` times the ratio into `result`; NaN where there is nothing to compare with."""
+    for row in range(len(result)):
+        ratio = scale * values[row] / bases[row]
+        result[row] = ratio if bases[row] > 0 else np.nan
+
+
+@compiled
+def _sums_of_26(values: Array, sums: Array, wider: Array) -> None:
+    """Put the sums over 26 rows into `wider`."""
+    sums_of_3(values, sums)
+    joined(sums, 3, sums, wider)
+    joined(wider, 6, wider, sums)
+    joined(values, 1, sums, wider)
+    joined(wider, 13, wider, sums)
+    wider[:] = sums
+
+
+@compiled
+def volume_direction_ratio(bars: Bars, segments: Segments, choices: Choices, _before: Array, out: Array) -> None:
+    """Put VR 26 into the row of `out`."""
+    space = space_for(segments, _RATIO_ROWS - 1, 4)
+    for stock in range(len(segments.begin)):
+        begin, end, skip, place = window_rows(segments, stock, _RATIO_ROWS - 1)
+        volume, direction, rows = bars.volume[begin:end], bars.direction[begin:end], end - begin
+        values, rising, falling, spare = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
+        _put_weighed(volume, direction, 1, values)
+        _sums_of_26(values, spare, rising)
+        if skip < _RATIO_ROWS - 1:
+            begin_sums(values, 0, _RATIO_ROWS, choices.windows, rising)
+        _put_weighed(volume, direction, -1, values)
+        _sums_of_26(values, spare, falling)
+        if skip < _RATIO_ROWS - 1:
+            begin_sums(values, 0, _RATIO_ROWS, choices.windows, falling)
+        _put_ratios(rising[skip:], falling[skip:], 100.0, out[0, place : place + rows - skip])
+
+
+@compiled
+def volume_averages(bars: Bars, segments: Segments, choices: Choices, _before: Array, out: Array) -> None:
+    """Put the mean volumes of 5, 10, 20 and 60 rows, and the volume ratio, into the rows of `out`."""
+    space = space_for(segments, _LONGEST - 1, 4)
+    for stock in range(len(segments.begin)):
+        begin, end, skip, place = window_rows(segments, stock, _LONGEST - 1)
+        volume, rows = bars.volume[begin:end], end - begin
+        sums, sums_10, wider, means = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
+        until = place + rows - skip
+        sums_of_5(volume, sums)
+        put_means(sums, 5, 0, means)
+        put_means(sums, 5, skip, out[0, place:until])
+        joined(sums, 5, sums, sums_10)
+        put_means(sums_10, 10, skip, out[1, place:until])
+        joined(sums_10, 10, sums_10, wider)
+        put_means(wider, 20, skip, out[2, place:until])
+        joined(wider, 20, sums_10, sums)
+        joined(sums, 30, sums, wider)
+        put_means(wider, 60, skip, out[3, place:until])
+        if skip < _LONGEST - 1:
+            for column, width in enumerate((5, 10, 20, 60)):
+                lead = min(width - 1, rows)
+                begin_sums(volume[:lead], 0, width, choices.windows, sums[:lead])
+                if lead > skip:
+                    put_means(sums[:lead], width, skip, out[column, place : place + lead - skip])
+                    begin_means(sums[:lead], 0, width, skip, choices.windows, out[column, place : place + lead - skip])
+                if width == 5:  # noqa: PLR2004
+                    put_means(sums[:lead], width, 0, means[:lead])
+                    begin_means(sums[:lead], 0, width, 0, choices.windows, means[:lead])
+        if skip == 0:
+            out[4, place] = np.nan
+        late = max(1 - skip, 0)
+        _put_ratios(volume[skip + late :], means[skip + late - 1 :], 1.0, out[4, place + late : until])
