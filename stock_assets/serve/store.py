@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from stock_assets.domain.adjustment import Adjust
+    from stock_assets.serve.cached_reads import CachedReads
     from stock_assets.storage.reader import ArrowStream, ArrowTable, Order
     from stock_assets.storage.technicals_question import PriceLevel
     from stock_assets.wiring import Installation
@@ -33,12 +34,14 @@ class Store:
     `date` or text such as `"2026-11-20"` and `"20261120"`, both ends belong to the range and None is no limit. `as_of` is a
     `datetime`, or text such as `"2026-11-20T18:30"`, without a zone in Shanghai time; a day means its end.
 
-    Threads may share a store. Errors are those of `storage.reader.Reader`; all are `domain.errors.StockAssetsError`.
+    Threads may share a store. `cached` is its cache, None without one; `cached.stats()` are its counters. Errors are those of
+    `storage.reader.Reader`; all are `domain.errors.StockAssetsError`.
     """
 
-    def __init__(self, installation: "Installation") -> None:
+    def __init__(self, installation: "Installation", *, cached: "CachedReads | None" = None) -> None:
         self._installation = installation
         self._reader = installation.reader()
+        self.cached = cached
 
     def __enter__(self) -> Self:
         """Return the store; leaving the context closes it."""
@@ -57,6 +60,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection, and stop the embedded server when nobody else uses it."""
+        if self.cached is not None:
+            self.cached.close()
         self._installation.close()
 
     def bars(  # noqa: PLR0913  each narrows the slice
@@ -73,10 +78,24 @@ class Store:
         """Return daily bars by code and day, with the `adjust_factor` that was applied to the prices.
 
         `adjust`: `none`, `hfq` (back-adjusted), or `qfq` (forward-adjusted), which needs the day `anchor` whose prices
-        stay as they were traded.
+        stay as they were traded. Of a store with a cache, one stock's bars and those of a market day come from it, unless
+        they are asked for as of a moment.
         """
+        chosen = _codes(codes)
+        if self.cached is not None and as_of is None:
+            from stock_assets.storage.bars_question import BarsQuestion  # noqa: PLC0415  as in the module's docstring
+
+            question = BarsQuestion(
+                start=_day(start),
+                end=_day(end),
+                adjust=adjust,
+                anchor=_day(anchor),
+                columns=None if columns is None else tuple(columns),
+            )
+            if (found := self.cached.bars(chosen, question)) is not None:
+                return found
         return self._reader.bars(
-            _codes(codes),
+            chosen,
             _day(start),
             _day(end),
             adjust=adjust,
@@ -178,21 +197,6 @@ class Store:
             as_of=_moment(as_of),
             order=order,
         )
-
-
-def open_store() -> Store:
-    """Return the store that settings and environment name; the embedded server is started when that is the store.
-
-    Errors: `ConfigurationError` for settings that cannot be used, `StoreUnavailable` when the server cannot be reached.
-    """
-    from stock_assets.wiring import Installation  # noqa: PLC0415  it brings the database's driver
-
-    installation = Installation()
-    try:
-        return Store(installation)
-    except BaseException:
-        installation.close()
-        raise
 
 
 def pivot(frame: "pl.DataFrame", values: str = "close") -> "pl.DataFrame":

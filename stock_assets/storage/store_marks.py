@@ -36,6 +36,11 @@ class StoreMarks:
     factors: str
     lines: pl.DataFrame
 
+    @property
+    def name(self) -> str:
+        """Return a name for this state, the same to every process that sees it."""
+        return f"{self.store}:{self.ledger}:{self.factors}"
+
 
 @dataclass(frozen=True, slots=True)
 class StoreChanges:
