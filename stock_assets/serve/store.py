@@ -199,6 +199,28 @@ class Store:
         )
 
 
+def open_store(*, cache: bool = False) -> Store:
+    """Return the store that settings and environment name; the embedded server is started when that is the store.
+
+    With `cache`, for a program that answers many readers, what is asked most is kept in memory as settings `CACHE_…` say,
+    and the most asked stocks of earlier times are loaded in the background.
+
+    Errors: `ConfigurationError` for settings that cannot be used, `StoreUnavailable` when the server cannot be reached.
+    """
+    from stock_assets.wiring import Installation  # noqa: PLC0415  it brings the database's driver
+
+    installation = Installation()
+    try:
+        if not cache:
+            return Store(installation)
+        from stock_assets.serve.open_cache import open_cache  # noqa: PLC0415  most programs need none
+
+        return Store(installation, cached=open_cache(installation))
+    except BaseException:
+        installation.close()
+        raise
+
+
 def pivot(frame: "pl.DataFrame", values: str = "close") -> "pl.DataFrame":
     """Return one row per trade_date and one column per ts_code of a long frame; null where there is no bar."""
     from stock_assets.storage import reader  # noqa: PLC0415  as in the module's docstring
