@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, time
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -23,6 +24,7 @@ from stock_assets.domain.quarters import periods_between
 from stock_assets.logs.setup import configure_logging, log_file
 from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.pipeline.finance_context import FinanceContext
+from stock_assets.pipeline.snapshot import SnapshotContext
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.sources.limiter import PacedLedger, RateLimiter
@@ -36,6 +38,7 @@ from stock_assets.storage.quota import QuotaLedger
 from stock_assets.storage.rate_state import StoredRates
 from stock_assets.storage.reader import Reader
 from stock_assets.storage.slots import AdvisorySlots
+from stock_assets.storage.snapshot_reader import SnapshotReader
 
 if TYPE_CHECKING:
     from stock_assets.simulator.market import SimulatedMarket
@@ -153,6 +156,21 @@ class Installation:
         )
         self._exit.callback(database.close)
         return database
+
+    @property
+    def snapshot_folder(self) -> Path:
+        """Where the files of the store's snapshots lie; another store of the same home has a folder of its own."""
+        return self.settings.home / "snapshots" / self.database.name
+
+    def snapshots(self, *, run_id: str | None = None) -> SnapshotContext:
+        """Return what publishing and letting go of snapshots needs: the store, and no source."""
+        return SnapshotContext(
+            database=self.database, calendar=self.calendar, now=self.now, run_id=run_id, progress=self.progress
+        )
+
+    def snapshot_reader(self) -> SnapshotReader:
+        """Return a reader of the store's snapshots."""
+        return SnapshotReader(self.database, self.snapshot_folder, self.calendar)
 
     def reader(self) -> Reader:
         """Return a reader of the store, closed with the installation."""

@@ -96,11 +96,29 @@ class Table:
         if missing:
             raise DataRefused(table=self.name, reason=f"columns missing: {', '.join(missing)}")
         frame = frame.select(self.names)
-        for column in self.columns:
-            self._check(column, frame[column.name])
+        if not self._is_sound(frame):
+            for column in self.columns:
+                self._check(column, frame[column.name])
         if self.key and frame.select(self.key).is_duplicated().any():
             raise DataRefused(table=self.name, reason=f"duplicate key ({', '.join(self.key)})")
         return frame
+
+    def _is_sound(self, frame: pl.DataFrame) -> bool:
+        """Return whether every column passes `_check`: all rules in one go, for a hundred columns take a while one by one."""
+        if frame.schema != pl.Schema(self.schema):
+            return False
+        broken: list[pl.Expr] = []
+        for column in self.columns:
+            values = pl.col(column.name)
+            if not column.nullable:
+                broken.append(values.is_null().any())
+            if column.kind == "float":
+                broken.append(~values.is_finite().all())
+            if column.minimum is not None:
+                broken.append((values < column.minimum).any())
+            if column.choices:
+                broken.append(~values.drop_nulls().is_in(column.choices).all())
+        return not broken or not frame.select(pl.any_horizontal(broken)).item()
 
     def _check(self, column: Column, values: pl.Series) -> None:
         if values.dtype != DTYPES[column.kind]:

@@ -10,6 +10,7 @@
     ├── StillMissing            an item was worked on and is still to do
     ├── StoreInUse              others work with the database that is to be replaced
     ├── BackupFailed            a backup was not made, or one was not restored
+    ├── SnapshotDamaged         a snapshot's file is not what was written
     ├── DataRefused             rows break a rule that no caller may bend
     └── SourceError
         ├── SourceUnavailable   nothing or no usable answer came back (transient)
@@ -148,6 +149,13 @@ class BackupFailed(StockAssetsError, Permanent):
 
     zh = "{program} 失败，存储未作改动：{reason}"
     en = "{program} failed and the store was left as it is: {reason}"
+
+
+class SnapshotDamaged(StockAssetsError, Permanent):
+    """A snapshot's file is missing or not what was written; publishing the day again writes it again."""
+
+    zh = "快照文件 {path} 缺失或已损坏。重新发布该日即可：stock-assets nightly --date 日期"
+    en = "the snapshot file {path} is missing or damaged; publish its day again: `stock-assets nightly --date DAY`"
 
 
 class DataRefused(StockAssetsError, Permanent):

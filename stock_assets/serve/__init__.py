@@ -5,6 +5,6 @@
 ...     bars = store.bars("600000", start="2026-01-01", adjust="hfq")
 """
 
-from stock_assets.serve.store import Store, open_store, pivot, to_pandas
+from stock_assets.serve.store import Store, open_store, pivot, read_snapshot, to_pandas
 
-__all__ = ["Store", "open_store", "pivot", "to_pandas"]
+__all__ = ["Store", "open_store", "pivot", "read_snapshot", "to_pandas"]

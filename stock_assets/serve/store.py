@@ -3,6 +3,7 @@
 How it is read is in `storage.reader`. Imports that cost time wait for the first use.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime, time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Codes = str | Iterable[str]
 Day = date | str
 Moment = datetime | date | str
+_SNAPSHOT_ID = re.compile("[0-9a-f]{16}")
 
 
 class Store:
@@ -41,6 +43,7 @@ class Store:
     def __init__(self, installation: "Installation", *, cached: "CachedReads | None" = None) -> None:
         self._installation = installation
         self._reader = installation.reader()
+        self._snapshots = installation.snapshot_reader()
         self.cached = cached
 
     def __enter__(self) -> Self:
@@ -139,6 +142,23 @@ class Store:
         """
         return self._reader.finance(_codes(codes), _day(start), _day(end), as_of=_moment(as_of), columns=columns)
 
+    def read_snapshot(self, day: Day, columns: Sequence[str] | None = None) -> "pl.DataFrame":
+        """Return a day's ready-made snapshot: one row for each stock listed, by code, with all that was known at its close.
+
+        `day` is a trading day, or a snapshot's id such as `"0123456789abcdef"`, which reads the same for ever. Prices are as
+        traded, indicators forward-adjusted to the day, finance is the newest report known on it. Of some `columns` only
+        theirs are read.
+        """
+        return self._snapshots.read(_snapshot(day), columns)
+
+    def snapshot_arrow(self, day: Day, columns: Sequence[str] | None = None) -> "ArrowTable":
+        """Return the same as a `pyarrow.Table`; its fields carry comment and unit, its schema id, inputs and code version."""
+        return self._snapshots.arrow(_snapshot(day), columns)
+
+    def snapshots(self, start: Day | None = None, end: Day | None = None) -> "pl.DataFrame":
+        """Return which snapshots there are of [start, end], the newest day first: id, rows, size, and why there is each."""
+        return self._snapshots.listed(_day(start), _day(end))
+
     def table(  # noqa: PLR0913  as `bars`
         self,
         name: str,
@@ -221,6 +241,15 @@ def open_store(*, cache: bool = False) -> Store:
         raise
 
 
+def read_snapshot(day: Day, columns: Sequence[str] | None = None) -> "pl.DataFrame":
+    """Return what `Store.read_snapshot` does, of the store that settings name, opened for this call.
+
+    Whoever reads more than one opens the store once.
+    """
+    with open_store() as store:
+        return store.read_snapshot(day, columns)
+
+
 def pivot(frame: "pl.DataFrame", values: str = "close") -> "pl.DataFrame":
     """Return one row per trade_date and one column per ts_code of a long frame; null where there is no bar."""
     from stock_assets.storage import reader  # noqa: PLC0415  as in the module's docstring
@@ -251,6 +280,13 @@ def _codes(codes: Codes | None) -> list[str] | None:
     if codes is None:
         return None
     return [parse_code(code) for code in ([codes] if isinstance(codes, str) else codes)]
+
+
+def _snapshot(day: Day) -> date | str:
+    """Return a day, or a snapshot's id as it is."""
+    if isinstance(day, str):
+        return day.strip() if _SNAPSHOT_ID.fullmatch(day.strip()) else parse_day(day)
+    return day.date() if isinstance(day, datetime) else day
 
 
 def _day(day: Day | None) -> date | None:

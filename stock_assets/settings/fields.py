@@ -350,6 +350,24 @@ class Settings(BaseSettings):
         "address of a Redis that several processes share, needs the extra “redis”; empty: each process has its own cache only",
         ("以 redis://、rediss:// 或 unix:// 开头的地址", "an address that begins with redis://, rediss:// or unix://"),
     )
+    snapshot_keep_days: int | None = _knob(
+        "SNAPSHOT_KEEP_DAYS",
+        None,
+        "每日快照保留的自然日数，更早的在发布后删除；不设则全部保留",
+        "calendar days that daily snapshots are kept, older ones are deleted after a publication; unset keeps all",
+        _whole(1, 100_000),
+        least=1,
+        most=100_000,
+    )
+    snapshot_keep_versions: int | None = _knob(
+        "SNAPSHOT_KEEP_VERSIONS",
+        None,
+        "同一交易日保留的快照版本数，含当前版本；不设则全部保留",
+        "versions of one day's snapshot that are kept, the current one included; unset keeps all",
+        _whole(1, 1000),
+        least=1,
+        most=1000,
+    )
     log_level: Annotated[LogLevel, BeforeValidator(raised)] = _knob(
         "LOG_LEVEL",
         "INFO",

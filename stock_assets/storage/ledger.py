@@ -56,6 +56,18 @@ def lock_days(conn: Connection, dataset: str, days: Iterable[date]) -> None:
     conn.execute(sa.select(sa.func.count(lock)).select_from(numbers))
 
 
+def try_lock_day(conn: Connection, dataset: str, day: date) -> bool:
+    """Hold this day of `dataset` until the transaction ends, unless another transaction does; return whether it is held."""
+    lock = sa.func.pg_try_advisory_xact_lock(sa.func.hashtext(dataset), day.toordinal())
+    return bool(conn.scalar(sa.select(lock)))
+
+
+def delete_entries(conn: Connection, dataset: str, days: Iterable[date]) -> None:
+    """Delete the lines of these days: what they spoke of is no longer there, on purpose."""
+    asked = sa.literal(sorted(set(days)), sa.ARRAY(sa.Date))
+    conn.execute(sa.delete(_LEDGER).where(_LEDGER.c.dataset == dataset, _LEDGER.c.trade_date == sa.any_(asked)))
+
+
 def write_entry(conn: Connection, entry: LedgerEntry) -> bool:
     """Write the day's line unless the ledger says the same already; return whether it was written.
 

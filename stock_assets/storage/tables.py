@@ -3,6 +3,7 @@
 from stock_assets.domain.baostock_finance_tables import RAW_BAOSTOCK_FINANCE
 from stock_assets.domain.contract import Table
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR, FINANCE_PROGRESS, RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.domain.snapshot_tables import CACHE_SNAPSHOT
 from stock_assets.domain.tables import (
     ADJUST_FACTOR,
     ADJUST_FACTOR_HISTORY,
@@ -45,6 +46,7 @@ TABLES: tuple[Table, ...] = (
     *RAW_BAOSTOCK_FINANCE,
     FINANCE_INDICATOR,
     FINANCE_PROGRESS,
+    CACHE_SNAPSHOT,
     LOAD_LEDGER,
     REJECTED_ROW,
     QUALITY_FINDING,
