@@ -115,7 +115,8 @@ def _columns(axes: Drawing, columns: Columns) -> None:
     for place, value in enumerate(columns.values):
         left, right, top = place - _BODY, place + _BODY, value or 0.0
         shapes.append([(left, 0.0), (left, top), (right, top), (right, 0.0)])
-    axes.add_collection(PolyCollection(shapes, facecolors=columns.colours, edgecolors=columns.colours, linewidths=0.4))
+    edge = 0.4 if len(shapes) <= _FINE else 0.0
+    axes.add_collection(PolyCollection(shapes, facecolors=columns.colours, edgecolors=columns.colours, linewidths=edge))
     axes.axhline(0, color=GRID, linewidth=0.8, zorder=0.4)
     axes.autoscale_view()
 

@@ -10,6 +10,7 @@ from stock_assets.charts.canvas import Drawing, new_figure, png, write_words
 from stock_assets.charts.style import DOWN, FAINT, FLAT, INK, UP
 
 _WIDTH, _HEIGHT = 860, 270
+_COLOURS: Final = 64
 _SHOWN_SESSIONS: Final = 20
 _HUNDRED_MILLION: Final = 1e8
 _IN_TRILLION: Final = 10_000
@@ -21,7 +22,7 @@ _STEPS: Final = (0.0, 3.0, 5.0, 7.0, float("inf"))
 
 
 def day_picture(day: date, bars: pl.DataFrame, turnover: pl.DataFrame) -> bytes:
-    """Return a PNG file of 860 x 270 pixels, some 30 KB.
+    """Return a PNG file of 860 x 270 pixels, some 10 KB.
 
     `bars` are the market's of `day`: close, pre_close, is_suspended, is_limit_up, is_limit_down; suspended stocks and those
     without a previous close are left out. `turnover` has trade_date and amount (CNY, of the whole market) of `day` and
@@ -29,7 +30,7 @@ def day_picture(day: date, bars: pl.DataFrame, turnover: pl.DataFrame) -> bytes:
     """
     with new_figure(_WIDTH, _HEIGHT) as figure:
         draw_day(figure, day, bars, turnover)
-        return png(figure)
+        return png(figure, colours=_COLOURS)
 
 
 def draw_day(figure: Drawing, day: date, bars: pl.DataFrame, turnover: pl.DataFrame) -> None:

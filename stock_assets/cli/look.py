@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import polars as pl
 
+from stock_assets.cli.chart import chart_option, check_chart, draw_chart, warm_up_from
 from stock_assets.cli.options import CODE, DAY, FORMATS, MOMENT, check_range
 from stock_assets.cli.rows_out import check_output, give_rows, output_options
 from stock_assets.cli.session import Session, pass_session
@@ -16,6 +17,7 @@ from stock_assets.domain.tables import SECURITY
 from stock_assets.storage import coverage, reference
 
 _SHOWN_GAPS = 30
+_SHOWN_DAYS, _DRAWN_DAYS = 90, 365
 # What fits a terminal; the other formats have every column.
 _SHOWN_COLUMNS = ("trade_date", "open", "high", "low", "close", "pct_chg", "volume", "turnover_rate", "is_suspended")
 _ADJUSTED = {
@@ -90,7 +92,11 @@ def _tell_rest(session: Session, rest: int) -> None:
     " | e.g. stock-assets bars 600000 --start 2026-01-01 --adjust qfq --out 600000.parquet",
 )
 @click.argument("code", type=CODE)
-@click.option("--start", type=DAY, help="起始日，默认截止日前 90 天 | first day, 90 days before the last by default")
+@click.option(
+    "--start",
+    type=DAY,
+    help="起始日，默认截止日前 90 天，画图时 365 天 | first day, by default 90 days before the last, for a chart 365",
+)
 @click.option("--end", type=DAY, help="截止日，默认最近 | last day, the newest by default")
 @click.option(
     "--adjust",
@@ -106,6 +112,7 @@ def _tell_rest(session: Session, rest: int) -> None:
     " | read the store as it was known then: 2026-11-20T18:30 in Shanghai time, an ISO time with its zone, or a day, meaning its end",
 )
 @output_options
+@chart_option
 @pass_session
 def bars_command(  # noqa: PLR0913  one parameter per option
     session: Session,
@@ -117,18 +124,22 @@ def bars_command(  # noqa: PLR0913  one parameter per option
     as_of: datetime | None,
     form: str | None,
     out: Path | None,
+    chart: Path | None,
 ) -> None:
     """一只证券的日线 | one stock's daily bars.
 
     代码可写作 600000、600000.SH、sh.600000。 | Codes: 600000, 600000.SH, sh.600000.
     """
     check_output(form, out)
-    now = session.installation.now()
-    last = end or session.installation.calendar.last_final(min(as_of or now, now))
-    first = start or last - timedelta(days=90)
+    check_chart(chart)
+    now, calendar = session.installation.now(), session.installation.calendar
+    last = end or calendar.last_final(min(as_of or now, now))
+    first = start or last - timedelta(days=_SHOWN_DAYS if chart is None else _DRAWN_DAYS)
     check_range(first, last)
     reader = session.installation.reader()
-    rows = reader.bars([code], first, last, adjust=adjust, anchor=anchor or last, as_of=as_of)
+    begin = first if chart is None else warm_up_from(calendar, first)
+    read = reader.bars([code], begin, last, adjust=adjust, anchor=anchor or last, as_of=as_of)
+    rows = read.filter(pl.col("trade_date") >= first)
     if rows.is_empty() and as_of is not None:
         moment = f"{as_of.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
         session.note(
@@ -138,7 +149,23 @@ def bars_command(  # noqa: PLR0913  one parameter per option
     elif rows.is_empty():
         is_known = reader.arrow(SECURITY.name, columns=["ts_code"], ts_codes=[code]).num_rows > 0
         _tell_nothing(session, code, first, last, is_known=is_known)
+    if chart is not None:
+        names = (
+            pl.DataFrame(reader.arrow(SECURITY.name, columns=["name"], ts_codes=[code]))["name"].drop_nulls().to_list()
+        )
+        title = " ".join([code, *names]) + "　日线 Daily bars"
+        draw_chart(session, read, first, chart, title=title, note=_basis(adjust, anchor or last, as_of))
+        if form is None and out is None:
+            return
     give_rows(session, rows, form, out, columns=_SHOWN_COLUMNS, title=f"{code} {session.say(*_ADJUSTED[adjust])}")
+
+
+def _basis(adjust: Adjust, anchor: date, as_of: datetime | None) -> str:
+    """Return what the prices of a chart are, in both languages."""
+    zh, en = _ADJUSTED[adjust]
+    to = f"（基准 {anchor}）" if adjust == "qfq" else " "
+    known = "" if as_of is None else f"　截至 as of {as_of.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+    return f"{zh}{to}{en}{known}"
 
 
 def _tell_nothing(session: Session, code: str, first: date, last: date, *, is_known: bool) -> None:

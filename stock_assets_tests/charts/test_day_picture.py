@@ -73,6 +73,6 @@ def test_the_widest_numbers_have_room(sign: str) -> None:
 def test_a_picture_is_small_and_the_same_for_the_same_day() -> None:
     content = day_picture(DAY, EACH, turnover(21))
     assert content == day_picture(DAY, EACH, turnover(21))
-    assert len(content) < 60_000
+    assert len(content) < 20_000
     assert Image.open(BytesIO(content)).size == (860, 270)
     assert day_picture(DAY, EACH.clear(), turnover(0))

@@ -1,6 +1,8 @@
 """Imports without the collector leave it as they found it."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -24,3 +26,13 @@ def test_a_collector_that_was_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_draws_is_imported_only_to_draw() -> None:
+    code = """
+import sys
+import stock_assets.cli.look, stock_assets.definitions
+print({"matplotlib", "plotly", "PIL"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
