@@ -130,8 +130,9 @@ class CachedReads:
             return StockHistory(*reader.history(ts_code))
 
     def _day(self, day: date, question: BarsQuestion) -> pl.DataFrame:
-        # Which columns are wanted changes what is shown, not what is read.
-        question.selections()
+        if question.columns is not None:
+            # Which columns are wanted changes what is shown, not what is read; whether there are such is asked all the same.
+            question.selections()
         key = (day, question.adjust, question.anchor if question.adjust == "qfq" else None)
         whole = self._cache.get(self._market_day, key, lambda: self._market(*key))
         return whole.clone() if question.columns is None else whole.select(question.names)

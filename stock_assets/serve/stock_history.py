@@ -1,13 +1,16 @@
 """One stock's whole history in memory, which answers every question about its bars without the store."""
 
 import threading
+from datetime import date
 from io import BytesIO
 
 import polars as pl
 from cachetools import LRUCache
 
+from stock_assets.domain.adjustment import PRICES, adjust_bars
 from stock_assets.storage.bars_question import BarsQuestion
 
+_APPLIED = "adjust_factor"
 # Answers that were asked for lately, as a multiple of the bars' own bytes: a fully adjusted history takes a little more.
 _ANSWERS = 1.5
 # What a frame costs beside its values.
@@ -19,7 +22,8 @@ class StockHistory:
 
     def __init__(self, bars: pl.DataFrame, factors: pl.DataFrame) -> None:
         self.bars = bars.rechunk()
-        self.factors = factors.rechunk()
+        self.factors = factors.sort("ex_date").rechunk()
+        self._applied = adjust_bars(self.bars.select("ts_code", "trade_date"), self.factors, "hfq")[_APPLIED]
         self._room = int(self.bars.estimated_size() * _ANSWERS) + 4 * _FRAME_BYTES
         self._answers: LRUCache[BarsQuestion, pl.DataFrame] = LRUCache(self._room, getsizeof=frame_bytes)
         self._lock = threading.Lock()
@@ -27,7 +31,7 @@ class StockHistory:
     @property
     def bytes(self) -> int:
         """Return the most that it and its answers take, so that no answer has to be counted later."""
-        return frame_bytes(self.bars) + frame_bytes(self.factors) + self._room
+        return frame_bytes(self.bars) + frame_bytes(self.factors) + int(self._applied.estimated_size()) + self._room
 
     def answer(self, question: BarsQuestion) -> pl.DataFrame:
         """Return what `Reader.bars` returns for this stock, of the state of the store that this history is of.
@@ -36,19 +40,37 @@ class StockHistory:
 
         Errors: `InvalidInput` for columns that bars do not have.
         """
+        # Under the lock, so that a hundred who ask the same of a new history make the answer once.
         with self._lock:
-            kept = self._answers.get(question)
-        if kept is not None:
-            return kept
+            answer = self._answers.get(question)
+            if answer is None:
+                answer = self._made(question)
+                if frame_bytes(answer) <= self._room:
+                    self._answers[question] = answer
+        return answer
+
+    def _made(self, question: BarsQuestion) -> pl.DataFrame:
         needed = question.selections()[0].names
         days = self.bars["trade_date"]
         first = 0 if question.start is None else days.search_sorted(question.start, side="left")
         after = days.len() if question.end is None else days.search_sorted(question.end, side="right")
-        answer = question.answer(self.bars[first : max(first, after)].select(needed), self.factors)
-        if frame_bytes(answer) <= self._room:
-            with self._lock:
-                self._answers[question] = answer
-        return answer
+        rows = slice(first, max(first, after))
+        bars = self.bars[rows].select(needed)
+        if question.adjust == "none" or not question.is_touched:
+            return question.answer(bars)
+        # What `adjust_bars` does, without looking up again which factor is in force on each day.
+        applied = self._applied[rows]
+        if question.adjust == "qfq":
+            # By a column: polars divides by a number in another way, which gives other last bits.
+            applied = applied / pl.repeat(self._in_force(question.anchor), applied.len(), eager=True)
+        adjusted = bars.with_columns(applied.alias(_APPLIED)).with_columns(
+            pl.col(name) * pl.col(_APPLIED) for name in PRICES if name in needed
+        )
+        return adjusted.select(question.names)
+
+    def _in_force(self, day: date | None) -> float:
+        position = 0 if day is None else self.factors["ex_date"].search_sorted(day, side="right")
+        return float(self.factors["back_adjust_factor"][position - 1]) if position else 1.0
 
 
 def history_bytes(history: StockHistory) -> int:

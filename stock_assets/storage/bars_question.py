@@ -48,22 +48,22 @@ class BarsQuestion:
 
         Errors: `InvalidInput` for columns that bars do not have.
         """
-        found_by = ["ts_code", "trade_date"] if self._is_touched else []
+        found_by = ["ts_code", "trade_date"] if self.is_touched else []
         needed = list(dict.fromkeys([*found_by, *(name for name in self.names if name != _APPLIED)]))
         bars = Selection(STOCK_DAILY, needed, ts_codes, self.start, self.end, as_of)
-        if self.adjust == "none" or not self._is_touched:
+        if self.adjust == "none" or not self.is_touched:
             return [bars]
         last = None if self.end is None else max(self.end, self.anchor or self.end)
         return [bars, Selection(ADJUST_FACTOR, _FACTORS, ts_codes, None, last, as_of)]
 
     def answer(self, bars: pl.DataFrame, factors: pl.DataFrame | None = None) -> pl.DataFrame:
         """Return the answer: `bars` has the columns that were to be read; `factors` may reach further than needed."""
-        if self.adjust == "none" or not self._is_touched or factors is None:
+        if self.adjust == "none" or not self.is_touched or factors is None:
             return adjust_bars(bars, ADJUST_FACTOR.empty(), "none").select(self.names)
         return adjust_bars(bars, factors, self.adjust, anchor=self.anchor).select(self.names)
 
     @property
-    def _is_touched(self) -> bool:
+    def is_touched(self) -> bool:
         """Whether adjustment shows in any column."""
         return not {_APPLIED, *PRICES}.isdisjoint(self.names)
 
