@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.compiled import compiled, compiled_or, compiled_part
 from stock_assets.indicators.conventions import Choices
 from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.windows import PARTIAL, joined, space_for, sums_of_5, window_rows
@@ -57,7 +57,7 @@ def _put_mids(sums: Array, mid: Array) -> None:
         mid[row] = sums[row] / _ROWS
 
 
-@compiled
+@compiled_part
 def _begin(close: Array, skip: int, choices: Choices, out: Array, place: int) -> None:
     """Fill the rows before the first full window."""
     total = 0.0

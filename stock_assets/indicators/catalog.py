@@ -228,7 +228,7 @@ DMI = Family(
         _number("dmi_adxr", "平均动向 ADXR", "mean of ADX and the one 6 sessions before", "(ADX+REF(ADX,6))/2", 26),
     ),
     kernel=f"{_ROOM}.ranges:directional_movement",
-    lookback=26,
+    lookback=25,
     source=_TDX,
 )
 OBV = Family(

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.compiled import compiled, compiled_or, compiled_part
 from stock_assets.indicators.conventions import Choices
 from stock_assets.indicators.panel import Array, Bars, Segments
-from stock_assets.indicators.windows import FLAT, PARTIAL, joined, space_for, sums_of_7, window_rows
+from stock_assets.indicators.windows import FLAT, PARTIAL, copied, joined, space_for, sums_of_7, window_rows
 
 _ROWS = 14
 _SCALE = 0.015
@@ -46,7 +46,7 @@ def _put_indices(typical: Array, sums: Array, result: Array) -> None:
         target[row] = index if deviation > FLAT * mean else np.nan
 
 
-@compiled
+@compiled_part
 def _begin(typical: Array, windows: int, result: Array) -> None:
     """Fill the rows before the first full window."""
     total = 0.0
@@ -77,4 +77,4 @@ def cci(bars: Bars, segments: Segments, choices: Choices, _before: Array, out: A
         _put_indices(typical, sums, found)
         if skip < _ROWS - 1:
             _begin(typical, choices.windows, found)
-        out[0, place : place + rows - skip] = found[skip:]
+        copied(found, skip, out[0, place : place + rows - skip])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled
+from stock_assets.indicators.compiled import compiled, compiled_part
 from stock_assets.indicators.conventions import Choices
 from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.recursions import MEAN, begun_by_mean, put_asked, series_rows, space_for_unasked
@@ -12,11 +12,11 @@ _W5, _W10, _W20, _W30, _W60, _W120, _W250 = (2 / (length + 1) for length in _LEN
 _W9, _W12, _W26 = 2 / 10, 2 / 13, 2 / 27
 
 
-@compiled
-def _averages(close: Array, begun: int, before: Array, out: Array, place: int) -> None:
-    """Take up the averages `before` row `begun`, and put them from there on into `out`."""
-    e5, e10, e20, e30 = before[0], before[1], before[2], before[3]
-    e60, e120, e250 = before[4], before[5], before[6]
+@compiled_part
+def _averages(close: Array, begun: int, before: Array, slot: int, out: Array, place: int) -> None:  # noqa: PLR0913
+    """Put the averages from row `begun` on into `out`, taking up those of the row before."""
+    e5, e10, e20, e30 = before[0, slot], before[1, slot], before[2, slot], before[3, slot]
+    e60, e120, e250 = before[4, slot], before[5, slot], before[6, slot]
     for row in range(begun, len(close)):
         price, target = close[row], place + row
         e5 = _W5 * price + (1 - _W5) * e5
@@ -38,29 +38,27 @@ def _averages(close: Array, begun: int, before: Array, out: Array, place: int) -
 @compiled
 def exponential_averages(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put EMA 5, 10, 20, 30, 60, 120 and 250 into the rows of `out`."""
-    unasked, state = space_for_unasked(segments, len(_LENGTHS)), np.empty(len(_LENGTHS))
+    unasked = space_for_unasked(segments, len(_LENGTHS))
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, 0)
         close, place = bars.close[begin:end], segments.place[stock]
         if not segments.is_new[stock]:
-            state[:] = before[:, segments.slot[stock]]
-            _averages(close, 0, state, out, place)
+            _averages(close, 0, before, segments.slot[stock], out, place)
             continue
         target, offset = (unasked, 0) if skip else (out, place)
         if choices.seed == MEAN:
             for column, length in enumerate(_LENGTHS):
                 begun_by_mean(close, 0, length, 2 / (length + 1), target[column, offset : offset + len(close)])
         else:
-            state[:] = close[0]
             target[:, offset] = close[0]
-            _averages(close, 1, state, target, offset)
+            _averages(close, 1, target, offset, target, offset)
         if skip:
             put_asked(unasked, skip, len(close), out, place)
 
 
-@compiled
-def _macd(close: Array, begun: int, before: Array, out: Array, place: int) -> None:
-    fast, slow, signal = before[0], before[1], before[3]
+@compiled_part
+def _macd(close: Array, begun: int, before: Array, slot: int, out: Array, place: int) -> None:  # noqa: PLR0913
+    fast, slow, signal = before[0, slot], before[1, slot], before[3, slot]
     for row in range(begun, len(close)):
         price, target = close[row], place + row
         fast = _W12 * price + (1 - _W12) * fast
@@ -77,13 +75,12 @@ def _macd(close: Array, begun: int, before: Array, out: Array, place: int) -> No
 @compiled
 def macd(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put EMA 12, EMA 26, DIF, DEA and the bar into the rows of `out`."""
-    unasked, state = space_for_unasked(segments, 5), np.empty(5)
+    unasked = space_for_unasked(segments, 5)
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, 0)
         close, place = bars.close[begin:end], segments.place[stock]
         if not segments.is_new[stock]:
-            state[:] = before[:, segments.slot[stock]]
-            _macd(close, 0, state, out, place)
+            _macd(close, 0, before, segments.slot[stock], out, place)
             continue
         target, offset = (unasked, 0) if skip else (out, place)
         if choices.seed == MEAN:
@@ -96,18 +93,16 @@ def macd(bars: Bars, segments: Segments, choices: Choices, before: Array, out: A
             for row in range(len(close)):
                 results[4, row] = 2 * (results[2, row] - results[3, row])
         else:
-            state[:2] = close[0]
-            state[2:] = 0.0
             target[:2, offset] = close[0]
             target[2:, offset] = 0.0
-            _macd(close, 1, state, target, offset)
+            _macd(close, 1, target, offset, target, offset)
         if skip:
             put_asked(unasked, skip, len(close), out, place)
 
 
-@compiled
-def _trix(close: Array, begun: int, before: Array, out: Array, place: int) -> None:
-    once, twice, thrice = before[1], before[2], before[3]
+@compiled_part
+def _trix(close: Array, begun: int, before: Array, slot: int, out: Array, place: int) -> None:  # noqa: PLR0913
+    once, twice, thrice = before[1, slot], before[2, slot], before[3, slot]
     for row in range(begun, len(close)):
         price, target, last = close[row], place + row, thrice
         once = _W12 * price + (1 - _W12) * once
@@ -122,13 +117,12 @@ def _trix(close: Array, begun: int, before: Array, out: Array, place: int) -> No
 @compiled
 def trix(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put TRIX and the three averages behind it into the rows of `out`."""
-    unasked, state = space_for_unasked(segments, 4), np.empty(4)
+    unasked = space_for_unasked(segments, 4)
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, 0)
         close, place = bars.close[begin:end], segments.place[stock]
         if not segments.is_new[stock]:
-            state[:] = before[:, segments.slot[stock]]
-            _trix(close, 0, state, out, place)
+            _trix(close, 0, before, segments.slot[stock], out, place)
             continue
         target, offset = (unasked, 0) if skip else (out, place)
         if choices.seed == MEAN:
@@ -140,9 +134,8 @@ def trix(bars: Bars, segments: Segments, choices: Choices, before: Array, out: A
             for row in range(1, len(close)):
                 results[0, row] = (results[3, row] - results[3, row - 1]) / results[3, row - 1] * 100
         else:
-            state[:] = close[0]
             target[0, offset] = np.nan
             target[1:, offset] = close[0]
-            _trix(close, 1, state, target, offset)
+            _trix(close, 1, target, offset, target, offset)
         if skip:
             put_asked(unasked, skip, len(close), out, place)

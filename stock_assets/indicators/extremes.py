@@ -6,6 +6,11 @@ from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.windows import begin_extremes, copied, highest, lowest, space_for, window_rows
 
 _LOOKBACK = 249
+# Column, and how far an extreme is widened: no further than to twice as many rows.
+_STEPS = (
+    (-1, 1, 2), (-1, 2, 4), (-1, 4, 8), (-1, 8, 16), (0, 16, 20),
+    (-1, 20, 40), (2, 40, 60), (-1, 60, 120), (-1, 120, 240), (4, 240, 250),
+)  # fmt: skip
 
 
 @compiled
@@ -15,38 +20,23 @@ def extremes(bars: Bars, segments: Segments, choices: Choices, _before: Array, o
     for stock in range(len(segments.begin)):
         begin, end, skip, place = window_rows(segments, stock, _LOOKBACK)
         high, low, rows = bars.high[begin:end], bars.low[begin:end], end - begin
-        one, other, until = space[0, :rows], space[1, :rows], place + rows - skip
-        highest(high, 1, 2, one)
-        highest(one, 2, 4, other)
-        highest(other, 4, 8, one)
-        highest(one, 8, 16, other)
-        highest(other, 16, 20, one)
-        copied(one, skip, out[0, place:until])
-        highest(one, 20, 40, other)
-        highest(other, 40, 60, one)
-        copied(one, skip, out[2, place:until])
-        highest(one, 60, 120, other)
-        highest(other, 120, 240, one)
-        highest(one, 240, 250, other)
-        copied(other, skip, out[4, place:until])
-        lowest(low, 1, 2, one)
-        lowest(one, 2, 4, other)
-        lowest(other, 4, 8, one)
-        lowest(one, 8, 16, other)
-        lowest(other, 16, 20, one)
-        copied(one, skip, out[1, place:until])
-        lowest(one, 20, 40, other)
-        lowest(other, 40, 60, one)
-        copied(one, skip, out[3, place:until])
-        lowest(one, 60, 120, other)
-        lowest(other, 120, 240, one)
-        lowest(one, 240, 250, other)
-        copied(other, skip, out[5, place:until])
+        tops, wider, spare, until = high, space[0, :rows], space[1, :rows], place + rows - skip
+        for column, width, wide in _STEPS:
+            highest(tops, width, wide, wider)
+            tops, wider, spare = wider, spare, wider
+            if column >= 0:
+                copied(tops, skip, out[column, place:until])
+        bottoms = low
+        for column, width, wide in _STEPS:
+            lowest(bottoms, width, wide, wider)
+            bottoms, wider, spare = wider, spare, wider
+            if column >= 0:
+                copied(bottoms, skip, out[column + 1, place:until])
         if skip < _LOOKBACK:
             for number, width in enumerate((20, 60, 250)):
                 lead = min(width - 1, rows)
                 if lead > skip:
-                    begin_extremes(high[:lead], 1, width, choices.windows, one[:lead])
-                    copied(one[:lead], skip, out[2 * number, place : place + lead - skip])
-                    begin_extremes(low[:lead], -1, width, choices.windows, one[:lead])
-                    copied(one[:lead], skip, out[2 * number + 1, place : place + lead - skip])
+                    begin_extremes(high[:lead], 1, width, choices.windows, wider[:lead])
+                    copied(wider[:lead], skip, out[2 * number, place : place + lead - skip])
+                    begin_extremes(low[:lead], -1, width, choices.windows, wider[:lead])
+                    copied(wider[:lead], skip, out[2 * number + 1, place : place + lead - skip])

@@ -14,6 +14,9 @@ from stock_assets.indicators.windows import (
 )
 
 _LOOKBACK = 249
+_TEN = 10
+# Column, and how far a sum is widened: by itself, or by the sum over ten rows.
+_STEPS = ((2, 10, 20), (3, 20, 30), (4, 30, 60), (5, 60, 120), (0, 120, 240), (6, 240, 250))
 
 
 @compiled
@@ -24,27 +27,22 @@ def moving_averages(bars: Bars, segments: Segments, choices: Choices, _before: A
         begin, end, skip, place = window_rows(segments, stock, _LOOKBACK)
         close, rows = bars.close[begin:end], end - begin
         until = place + rows - skip
-        sums, wider, sums_10, spare = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        sums_of_5(close, sums)
-        put_means(sums, 5, skip, out[0, place:until])
-        joined(sums, 5, sums, sums_10)
+        sums_5, sums_10 = space[0, :rows], space[1, :rows]
+        sums_of_5(close, sums_5)
+        put_means(sums_5, 5, skip, out[0, place:until])
+        joined(sums_5, 5, sums_5, sums_10)
         put_means(sums_10, 10, skip, out[1, place:until])
-        joined(sums_10, 10, sums_10, wider)
-        put_means(wider, 20, skip, out[2, place:until])
-        joined(wider, 20, sums_10, sums)
-        put_means(sums, 30, skip, out[3, place:until])
-        joined(sums, 30, sums, wider)
-        put_means(wider, 60, skip, out[4, place:until])
-        joined(wider, 60, wider, sums)
-        put_means(sums, 120, skip, out[5, place:until])
-        joined(sums, 120, sums, wider)
-        joined(wider, 240, sums_10, spare)
-        put_means(spare, 250, skip, out[6, place:until])
+        sums, wider, spare = sums_10, space[2, :rows], space[3, :rows]
+        for column, width, wide in _STEPS:
+            joined(sums, width, sums_10 if wide - width == _TEN else sums, wider)
+            sums, wider, spare = wider, spare, wider
+            if column:
+                put_means(sums, wide, skip, out[column, place:until])
         if skip < _LOOKBACK:
             for column, width in enumerate((5, 10, 20, 30, 60, 120, 250)):
                 lead = min(width - 1, rows)
                 if lead > skip:
-                    begin_sums(close[:lead], 0, width, choices.windows, sums[:lead])
+                    begin_sums(close[:lead], 0, width, choices.windows, sums_5)
                     means = out[column, place : place + lead - skip]
-                    put_means(sums[:lead], width, skip, means)
-                    begin_means(sums[:lead], 0, width, skip, choices.windows, means)
+                    put_means(sums_5, width, skip, means)
+                    begin_means(sums_5[:lead], 0, width, skip, choices.windows, means)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.compiled import compiled, compiled_or, compiled_part
 from stock_assets.indicators.conventions import Choices
 from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.recursions import MEAN, begun_by_mean, longest_series, series_rows
@@ -71,7 +71,7 @@ def average_true_range(bars: Bars, segments: Segments, choices: Choices, before:
             begin_means(other, 1, _ROWS, skip, choices.windows, mean)
 
 
-@compiled
+@compiled_part
 def _smooth(ranges: Array, begun: int, mean: float, result: Array) -> None:
     for row in range(begun, len(ranges)):
         mean = _WEIGHT * ranges[row] + (1 - _WEIGHT) * mean

@@ -6,14 +6,14 @@ processor works at several of them at once. A run from any row takes y from the 
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled
+from stock_assets.indicators.compiled import compiled_part
 from stock_assets.indicators.panel import Array, Segments
 
 MEAN = 1
 """The choice `mean` of `Conventions.seed`."""
 
 
-@compiled
+@compiled_part
 def series_rows(segments: Segments, stock: int, lookback: int) -> tuple[int, int, int]:
     """Return begin and end of the rows to look at, all of them for a new series, and the place of the first to compute."""
     first = segments.first[stock]
@@ -21,7 +21,7 @@ def series_rows(segments: Segments, stock: int, lookback: int) -> tuple[int, int
     return begin, segments.end[stock], first - begin
 
 
-@compiled
+@compiled_part
 def longest_series(segments: Segments, lookback: int) -> int:
     """Return the most rows that `series_rows` gives for one stock."""
     longest = 0
@@ -31,7 +31,7 @@ def longest_series(segments: Segments, lookback: int) -> int:
     return longest
 
 
-@compiled
+@compiled_part
 def space_for_unasked(segments: Segments, columns: int) -> Array:
     """Return room for the results of series that are new and of which only later rows are asked for."""
     longest = 0
@@ -41,7 +41,7 @@ def space_for_unasked(segments: Segments, columns: int) -> Array:
     return np.zeros((columns, longest))
 
 
-@compiled
+@compiled_part
 def put_asked(results: Array, skip: int, rows: int, out: Array, place: int) -> None:
     """Copy the rows from `skip` on from the room of `space_for_unasked` to where they belong."""
     for column in range(len(out)):
@@ -49,7 +49,7 @@ def put_asked(results: Array, skip: int, rows: int, out: Array, place: int) -> N
             out[column, place + row - skip] = results[column, row]
 
 
-@compiled
+@compiled_part
 def begun_by_mean(values: Array, start: int, length: int, weight: float, result: Array) -> None:
     """Put the recursive mean that begins with the mean of its first `length` values into `result`; NaN before."""
     seed = start + length - 1

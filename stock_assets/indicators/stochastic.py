@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.compiled import compiled, compiled_or, compiled_part
 from stock_assets.indicators.conventions import Choices
 from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.recursions import longest_series, put_asked, series_rows, space_for_unasked
@@ -11,6 +11,24 @@ from stock_assets.indicators.windows import FLAT, PARTIAL, begin_extremes, highe
 _FIFTY, _ZERO = 1, 2
 _WEIGHT = 1 / 3
 _KDJ_LOOKBACK, _WR_LOOKBACK = 8, 9
+
+
+def _extremes_of_6(high: Array, low: Array, top: Array, bottom: Array) -> None:
+    rows = max(len(high) - 5, 0)
+    highs, lows = high[5:], low[5:]
+    for back in (4, 3, 2, 1, 0):
+        highs, lows = np.maximum(highs, high[back : back + rows]), np.minimum(lows, low[back : back + rows])
+    top[5:], bottom[5:] = highs, lows
+
+
+@compiled_or(_extremes_of_6)
+def _put_extremes_of_6(high: Array, low: Array, top: Array, bottom: Array) -> None:
+    """Put the highest high and the lowest low of 6 rows into `top` and `bottom`."""
+    tops, bottoms = top[5:], bottom[5:]
+    for row in range(len(tops)):
+        tops[row] = max(high[row + 5], high[row + 4], high[row + 3], high[row + 2], high[row + 1], high[row])
+    for row in range(len(bottoms)):
+        bottoms[row] = min(low[row + 5], low[row + 4], low[row + 3], low[row + 2], low[row + 1], low[row])
 
 
 def _stances(top: Array, bottom: Array, price: Array, over: Array, result: Array) -> None:
@@ -28,7 +46,7 @@ def _put_stances(top: Array, bottom: Array, price: Array, over: Array, result: A
         result[row] = stance if spread > FLAT * top[row] else np.nan
 
 
-@compiled
+@compiled_part
 def _fill_flat(top: Array, bottom: Array, flat_range: int, result: Array) -> None:
     """Put the number that was chosen where there is no range."""
     number = 50.0 if flat_range == _FIFTY else 0.0
@@ -37,10 +55,9 @@ def _fill_flat(top: Array, bottom: Array, flat_range: int, result: Array) -> Non
             result[row] = number
 
 
-@compiled
-def _smooth(stances: Array, begun: int, before: Array, out: Array, place: int) -> None:
+@compiled_part
+def _smooth(stances: Array, begun: int, k: float, d: float, out: Array, place: int) -> None:  # noqa: PLR0913
     """Put K, D and J into `out`, from row `begun` on; a row without a range leaves K and D as they were."""
-    k, d = before[0], before[1]
     for row in range(begun, len(stances)):
         stance, target = stances[row], place + row
         # NaN, the only number that differs from itself, is no range here, and no K yet there.
@@ -55,21 +72,16 @@ def _smooth(stances: Array, begun: int, before: Array, out: Array, place: int) -
 @compiled
 def kdj(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put K, D and J into the rows of `out`."""
-    unasked, state = space_for_unasked(segments, 3), np.empty(3)
+    unasked = space_for_unasked(segments, 3)
     space = np.zeros((4, longest_series(segments, _KDJ_LOOKBACK)))
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, _KDJ_LOOKBACK)
         place, rows = segments.place[stock], end - begin
         high, low = bars.high[begin:end], bars.low[begin:end]
         top, bottom, spare, stances = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        highest(high, 1, 2, top)
-        highest(top, 2, 4, spare)
-        highest(spare, 4, 8, stances)
-        highest(stances, 8, 9, top)
-        lowest(low, 1, 2, bottom)
-        lowest(bottom, 2, 4, spare)
-        lowest(spare, 4, 8, stances)
-        lowest(stances, 8, 9, bottom)
+        _put_extremes_of_6(high, low, spare, stances)
+        highest(spare, 6, 9, top)
+        lowest(stances, 6, 9, bottom)
         if segments.is_new[stock]:
             begin_extremes(high, 1, 9, choices.windows, top)
             begin_extremes(low, -1, 9, choices.windows, bottom)
@@ -77,19 +89,19 @@ def kdj(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Ar
         if choices.flat_range:
             _fill_flat(top, bottom, choices.flat_range, stances)
         if not segments.is_new[stock]:
-            state[:] = before[:, segments.slot[stock]]
-            _smooth(stances, skip, state, out, place - skip)
+            slot = segments.slot[stock]
+            _smooth(stances, skip, before[0, slot], before[1, slot], out, place - skip)
             continue
         target, offset = (unasked, 0) if skip else (out, place)
         lead = 0 if choices.windows == PARTIAL else min(8, rows)
         target[:, offset : offset + lead] = np.nan
-        state[:] = 50.0 if choices.kdj_seed == _FIFTY else np.nan
-        _smooth(stances, lead, state, target, offset)
+        seed = 50.0 if choices.kdj_seed == _FIFTY else np.nan
+        _smooth(stances, lead, seed, seed, target, offset)
         if skip:
             put_asked(unasked, skip, rows, out, place)
 
 
-@compiled
+@compiled_part
 def _put_williams(top: Array, bottom: Array, close: Array, flat_range: int, result: Array) -> None:
     _put_stances(top, bottom, top, close, result)
     if flat_range:
@@ -99,23 +111,15 @@ def _put_williams(top: Array, bottom: Array, close: Array, flat_range: int, resu
 @compiled
 def williams(bars: Bars, segments: Segments, choices: Choices, _before: Array, out: Array) -> None:
     """Put WR 10 and 6 into the rows of `out`."""
-    space = space_for(segments, _WR_LOOKBACK, 6)
+    space = space_for(segments, _WR_LOOKBACK, 4)
     for stock in range(len(segments.begin)):
         begin, end, skip, place = window_rows(segments, stock, _WR_LOOKBACK)
         rows = end - begin
         high, low = bars.high[begin:end], bars.low[begin:end]
-        top, bottom, spare, lows = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        top_6, bottom_6 = space[4, :rows], space[5, :rows]
-        highest(high, 1, 2, top)
-        highest(top, 2, 4, spare)
-        highest(spare, 4, 6, top_6)
-        highest(spare, 4, 8, lows)
-        highest(lows, 8, 10, top)
-        lowest(low, 1, 2, bottom)
-        lowest(bottom, 2, 4, spare)
-        lowest(spare, 4, 6, bottom_6)
-        lowest(spare, 4, 8, lows)
-        lowest(lows, 8, 10, bottom)
+        top, bottom, top_6, bottom_6 = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
+        _put_extremes_of_6(high, low, top_6, bottom_6)
+        highest(top_6, 6, 10, top)
+        lowest(bottom_6, 6, 10, bottom)
         if skip < _WR_LOOKBACK:
             begin_extremes(high, 1, 10, choices.windows, top)
             begin_extremes(low, -1, 10, choices.windows, bottom)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.compiled import compiled, compiled_or, compiled_part
 from stock_assets.indicators.conventions import Choices
 from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.recursions import MEAN, begun_by_mean, put_asked, series_rows, space_for_unasked
@@ -11,11 +11,11 @@ _LENGTHS = (6, 12, 24)
 _W6, _W12, _W24 = (1 / length for length in _LENGTHS)
 
 
-@compiled
-def _means(close: Array, begun: int, before: Array, out: Array, place: int) -> None:
-    """Put the mean gains and moves of the rows after the first one of `close` into `out`; the first is the one before."""
-    gain_6, gain_12, gain_24 = before[3], before[4], before[5]
-    move_6, move_12, move_24 = before[6], before[7], before[8]
+@compiled_part
+def _means(close: Array, begun: int, before: Array, slot: int, out: Array, place: int) -> None:  # noqa: PLR0913
+    """Put the mean gains and moves from row `begun` on into `out`, taking up those of the row before."""
+    gain_6, gain_12, gain_24 = before[3, slot], before[4, slot], before[5, slot]
+    move_6, move_12, move_24 = before[6, slot], before[7, slot], before[8, slot]
     last = close[begun - 1]
     for row in range(begun, len(close)):
         price, target = close[row], place + row
@@ -49,7 +49,7 @@ def _put_indices(gains: Array, moves: Array, result: Array) -> None:
         result[row] = index if moves[row] > 0 else np.nan
 
 
-@compiled
+@compiled_part
 def _begin_by_means(close: Array, out: Array, place: int) -> None:
     gains, moves = np.zeros(len(close)), np.zeros(len(close))
     for row in range(1, len(close)):
@@ -63,14 +63,13 @@ def _begin_by_means(close: Array, out: Array, place: int) -> None:
 @compiled
 def rsi(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put RSI 6, 12 and 24 and the means behind them into the rows of `out`."""
-    unasked, state = space_for_unasked(segments, 9), np.empty(9)
+    unasked = space_for_unasked(segments, 9)
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, 1)
         close, place = bars.close[begin:end], segments.place[stock]
         target, offset, until = out, place, place + len(close)
         if not segments.is_new[stock]:
-            state[:] = before[:, segments.slot[stock]]
-            _means(close, 1, state, out, place - 1)
+            _means(close, 1, before, segments.slot[stock], out, place - 1)
             until -= 1
         else:
             if skip:
@@ -81,9 +80,9 @@ def rsi(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Ar
                 target[3:, offset] = np.nan
                 if len(close) > 1:
                     change = close[1] - close[0]
-                    state[3:6], state[6:] = max(change, 0.0), abs(change)
-                    target[3:, offset + 1] = state[3:]
-                    _means(close, 2, state, target, offset)
+                    target[3:6, offset + 1] = max(change, 0.0)
+                    target[6:, offset + 1] = abs(change)
+                    _means(close, 2, target, offset + 1, target, offset)
         for column in range(3):
             _put_indices(
                 target[3 + column, offset:until], target[6 + column, offset:until], target[column, offset:until]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.compiled import compiled, compiled_or, compiled_part
 from stock_assets.indicators.conventions import Choices
 from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.recursions import series_rows
@@ -59,15 +59,14 @@ def _put_ratios(values: Array, bases: Array, scale: float, result: Array) -> Non
         result[row] = ratio if bases[row] > 0 else np.nan
 
 
-@compiled
-def _sums_of_26(values: Array, sums: Array, wider: Array) -> None:
-    """Put the sums over 26 rows into `wider`."""
+@compiled_part
+def _sums_of_26(values: Array, spare: Array, sums: Array) -> None:
+    """Put the sums over 26 rows into `sums`."""
     sums_of_3(values, sums)
-    joined(sums, 3, sums, wider)
-    joined(wider, 6, wider, sums)
-    joined(values, 1, sums, wider)
-    joined(wider, 13, wider, sums)
-    wider[:] = sums
+    joined(sums, 3, sums, spare)
+    joined(spare, 6, spare, sums)
+    joined(values, 1, sums, spare)
+    joined(spare, 13, spare, sums)
 
 
 @compiled
@@ -78,14 +77,11 @@ def volume_direction_ratio(bars: Bars, segments: Segments, choices: Choices, _be
         begin, end, skip, place = window_rows(segments, stock, _RATIO_ROWS - 1)
         volume, direction, rows = bars.volume[begin:end], bars.direction[begin:end], end - begin
         values, rising, falling, spare = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        _put_weighed(volume, direction, 1, values)
-        _sums_of_26(values, spare, rising)
-        if skip < _RATIO_ROWS - 1:
-            begin_sums(values, 0, _RATIO_ROWS, choices.windows, rising)
-        _put_weighed(volume, direction, -1, values)
-        _sums_of_26(values, spare, falling)
-        if skip < _RATIO_ROWS - 1:
-            begin_sums(values, 0, _RATIO_ROWS, choices.windows, falling)
+        for sign, sums in ((1, rising), (-1, falling)):
+            _put_weighed(volume, direction, sign, values)
+            _sums_of_26(values, spare, sums)
+            if skip < _RATIO_ROWS - 1:
+                begin_sums(values, 0, _RATIO_ROWS, choices.windows, sums)
         _put_ratios(rising[skip:], falling[skip:], 100.0, out[0, place : place + rows - skip])
 
 

@@ -8,7 +8,7 @@ In every array the value of a row stands at the row's place; the rows before the
 
 import numpy as np
 
-from stock_assets.indicators.compiled import compiled, compiled_or
+from stock_assets.indicators.compiled import compiled_or, compiled_part
 from stock_assets.indicators.panel import Array, Segments
 
 PARTIAL = 1
@@ -18,7 +18,7 @@ FLAT = 1e-9
 """A range below this share of the price is none: a tick is a larger share of any price, what rounding leaves a smaller one."""
 
 
-@compiled
+@compiled_part
 def window_rows(segments: Segments, stock: int, lookback: int) -> tuple[int, int, int, int]:
     """Return begin and end of the rows to look at, the place of the first one to compute among them, and of its result."""
     first = segments.first[stock]
@@ -26,7 +26,7 @@ def window_rows(segments: Segments, stock: int, lookback: int) -> tuple[int, int
     return begin, segments.end[stock], first - begin, segments.place[stock]
 
 
-@compiled
+@compiled_part
 def space_for(segments: Segments, lookback: int, arrays: int) -> Array:
     """Return so many arrays as long as the most rows that `window_rows` gives for one stock."""
     longest = 0
@@ -88,7 +88,7 @@ def sums_of_7(values: Array, sums: Array) -> None:
         target[row] = newer + ((values[row + 2] + values[row + 1]) + values[row])
 
 
-@compiled
+@compiled_part
 def begin_sums(values: Array, start: int, width: int, windows: int, sums: Array) -> None:
     """Fill `sums` before the first full window of a series whose values begin at row `start`.
 
@@ -115,7 +115,7 @@ def put_means(sums: Array, width: int, skip: int, means: Array) -> None:
         means[row] = late[row] / width
 
 
-@compiled
+@compiled_part
 def begin_means(sums: Array, start: int, width: int, skip: int, windows: int, means: Array) -> None:  # noqa: PLR0913
     """Divide by the rows there are, before the first full window of a series whose values begin at row `start`."""
     if windows == PARTIAL:
@@ -147,7 +147,7 @@ def lowest(lows: Array, width: int, wider: int, result: Array) -> None:
         target[row] = min(late[row], early[row])
 
 
-@compiled
+@compiled_part
 def begin_extremes(values: Array, sign: int, width: int, windows: int, result: Array) -> None:
     """Fill the rows of a series before its first full window: NaN, or the highest (sign 1) or lowest (-1) there was."""
     full = min(width - 1, len(values))

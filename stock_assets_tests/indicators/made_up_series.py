@@ -27,7 +27,8 @@ def _stock(rows: int, random: np.random.Generator) -> Bars:
     factor = np.exp(np.cumsum(np.where(random.random(rows) < 0.01, random.random(rows) / 20, 0.0)))
     volume = random.integers(0, 10_000_000, rows).astype(np.float64)
     direction = np.sign(np.diff(close, prepend=close[0]))
-    return Bars(*(price / 100 * factor for price in (open_, high, low, close)), volume, close / 100 * volume, direction)
+    open_, high, low, close = (price / 100 * factor for price in (open_, high, low, close))
+    return Bars(open_, high, low, close, volume, close * volume, direction)
 
 
 def whole(lengths: list[int]) -> Segments:
