@@ -32,6 +32,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.tushare_is_adaptive
     assert (settings.daily_sync_batch_size, settings.daily_sync_concurrency) == (100, 10)
     assert (settings.db_pool_size, settings.db_max_overflow) == (10, 20)
+    assert (settings.cache_ttl_daily_seconds, settings.cache_expiry, settings.cache_redis_url) == (3600, "soft", None)
     assert (settings.log_level, settings.log_format, settings.slow_item_seconds) == ("INFO", "console", 5)
     assert (settings.simulated_stocks, settings.simulated_seed) == (300, 20260101)
 
@@ -87,14 +88,18 @@ def test_a_wrong_value_is_one_sentence_with_name_value_and_what_is_allowed(
         assert "\n" not in sentence
 
 
-def test_secrets_of_both_sources_and_of_the_alert_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TUSHARE_TOKEN", "BAOSTOCK_API_KEY", "STOCK_ASSETS_ALERT_URL"):
+def test_secrets_of_both_sources_of_the_alert_and_of_redis_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("TUSHARE_TOKEN", "BAOSTOCK_API_KEY", "STOCK_ASSETS_ALERT_URL", "CACHE_REDIS_URL")
+    for name in names:
         monkeypatch.setenv(name, f"{SECRET}-{name}")
     settings = load_settings()
-    assert {f"{SECRET}-{name}" for name in ("TUSHARE_TOKEN", "BAOSTOCK_API_KEY", "STOCK_ASSETS_ALERT_URL")} <= set(
-        settings.secrets()
-    )
+    assert {f"{SECRET}-{name}" for name in names} <= set(settings.secrets())
     assert SECRET not in repr(settings)
+
+
+def test_the_password_of_redis_alone_is_a_secret_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_REDIS_URL", f"redis://:{SECRET}%21@host:6379/0")
+    assert {f"{SECRET}%21", f"{SECRET}!"} <= set(load_settings().secrets())
 
 
 @pytest.mark.parametrize("url", [f"mysql://u:{SECRET}@h/d", f"postgresql://u:{SECRET}@h:99999/d", SECRET])
