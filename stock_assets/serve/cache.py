@@ -131,10 +131,10 @@ class Cache:
                 self._counts.stale += 1
         if entry is None:
             return self._wait_for(kind, key, load)
-        if is_first:
-            _log.warning("cache.stale", kind=kind.name, key=str(key), expired_seconds=round(age, 1))
         if refresh is not None:
             self._pool.submit(lambda: self._refresh(refresh))
+        if is_first:
+            _log.warning("cache.stale", kind=kind.name, key=str(key), expired_seconds=round(age, 1))
         return cast("Value", entry.value)
 
     def prefetch(self, kind: Kind[Value], key: Hashable, load: Callable[[], Value]) -> None:
@@ -183,6 +183,8 @@ class Cache:
             self._is_closed = True
             self._entries.clear()
         self._pool.close()
+        if self._behind is not None:
+            self._behind.close()
 
     def stats(self) -> CacheStats:
         """Return the counters as of now."""

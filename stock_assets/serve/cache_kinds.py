@@ -54,3 +54,7 @@ class Behind(Protocol):
     def slot(self, kind: str, key: Hashable) -> Slot | None:
         """Return the place of a value as of now, or None for what is not kept there."""
         ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...

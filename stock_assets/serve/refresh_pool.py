@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 Job = Callable[[], None]
@@ -68,8 +69,8 @@ class RefreshPool:
                     self._changed.wait()
                 job = self._jobs.popleft()
                 self._busy += 1
-            try:
+            # Jobs do not raise; should a log that was closed under one do so, its thread is needed all the same.
+            with suppress(Exception):
                 job()
-            finally:
-                with self._changed:
-                    self._busy -= 1
+            with self._changed:
+                self._busy -= 1

@@ -149,7 +149,10 @@ class Store:
         traded, indicators forward-adjusted to the day, finance is the newest report known on it. Of some `columns` only
         theirs are read.
         """
-        return self._snapshots.read(_snapshot(day), columns)
+        of = _snapshot(day)
+        if self.cached is not None and columns is None and not isinstance(of, str):
+            return self.cached.snapshot(of)
+        return self._snapshots.read(of, columns)
 
     def snapshot_arrow(self, day: Day, columns: Sequence[str] | None = None) -> "ArrowTable":
         """Return the same as a `pyarrow.Table`; its fields carry comment and unit, its schema id, inputs and code version."""
@@ -235,7 +238,7 @@ def open_store(*, cache: bool = False) -> Store:
             return Store(installation)
         from stock_assets.serve.open_cache import open_cache  # noqa: PLC0415  most programs need none
 
-        return Store(installation, cached=open_cache(installation))
+        return Store(installation, cached=open_cache(installation, snapshots=installation.snapshot_reader()))
     except BaseException:
         installation.close()
         raise

@@ -24,13 +24,16 @@ from stock_assets.storage.bulk_load import load
 from stock_assets.storage.store_marks import changes, read_marks
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.conftest import home, new_installation
+from stock_assets_tests.pipeline.snapshot_workshop import SnapshotWorkshop
 from stock_assets_tests.serve.test_cache import in_threads, wait_until
+from stock_assets_tests.storage.made_up_days import WEEK
 from stock_assets_tests.storage.made_up_rows import DAY, NOW, bars, frame_of
 
 __all__ = ["home", "new_installation"]
 
 CODES = ["000001.SZ", "600000.SH"]
 DAYS = [DAY + timedelta(offset) for offset in range(5)]
+FRIDAY = WEEK[-1]
 ADJUSTS: list[Adjust] = ["none", "hfq", "qfq"]
 EX_DAYS = {"600000.SH": (DAYS[1], DAYS[3]), "000001.SZ": (DAYS[2],)}
 
@@ -292,9 +295,30 @@ def test_snapshots_are_cached_the_latest_is_loaded_at_the_start_and_a_change_of_
         reads.close()
 
 
-def test_a_store_without_snapshots_says_so(cached: Store) -> None:
+def test_a_snapshot_of_the_store_is_cached_and_a_new_one_of_the_day_takes_its_place(
+    new_installation: Callable[..., Installation], tmp_path: Path
+) -> None:
+    installation = new_installation(STOCK_ASSETS_HOME=str(tmp_path), CACHE_CHECK_SECONDS="0", CACHE_WARM_STOCKS="0")
+    workshop = SnapshotWorkshop.filled(installation.database, installation.snapshot_folder)
+    workshop.publish()
+    with open_store() as plain, open_store(cache=True) as store:
+        old = plain.read_snapshot(FRIDAY)
+        for _ in range(3):
+            assert_frame_equal(store.read_snapshot(str(FRIDAY)), old, check_exact=True)
+        assert (reads_of(store).stats().hits, reads_of(store).stats().misses) == (2, 1)
+        assert_frame_equal(store.read_snapshot(FRIDAY, ["ts_code"]), old.select("ts_code"))
+        workshop.change("UPDATE stock_daily SET pe_ttm = 99.5 WHERE trade_date = :day", day=FRIDAY)
+        workshop.publish()
+        assert set(store.read_snapshot(FRIDAY)["pe_ttm"]) == {99.5}
+        with pytest.raises(InvalidInput, match="no snapshot"):
+            store.read_snapshot("1999-01-04")
+
+
+def test_cached_reads_without_snapshots_say_so(installation: Installation) -> None:
+    reads = open_cache(installation)
     with pytest.raises(InvalidInput, match="no snapshots"):
-        reads_of(cached).snapshot(DAYS[0])
+        reads.snapshot(DAYS[0])
+    reads.close()
 
 
 def test_many_readers_of_many_questions_get_what_the_store_says(cached: Store, plain: Store) -> None:

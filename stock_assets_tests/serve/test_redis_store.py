@@ -57,7 +57,6 @@ class OneProcess:
 
     def close(self) -> None:
         self.cache.close()
-        self.redis.close()
 
 
 @contextmanager
@@ -97,7 +96,6 @@ def test_a_value_of_redis_is_fresh_for_the_rest_of_its_time_only(redis_server: R
     assert cache.get(kind, ("a",), lambda: "loaded") == "loaded"
     assert 59_000 < client.pttl("stock_assets:1:1:words:a") <= 60_000
     cache.close()
-    behind.close()
 
 
 def test_a_value_of_another_state_of_the_store_is_not_found(redis_server: RedisServer) -> None:
@@ -142,7 +140,6 @@ def test_bytes_that_are_of_no_use_are_loaded_over(redis_server: RedisServer, cli
     assert cache.get(kind, ("a",), lambda: frames) is frames
     assert len(client.get("stock_assets:1:1:stock:a")) > 1000
     cache.close()
-    behind.close()
 
 
 def test_reads_go_on_while_redis_is_down_with_one_warning_and_no_further_tries(redis_server: RedisServer) -> None:
