@@ -138,14 +138,27 @@ def with_price_limits(bars: pl.DataFrame) -> pl.DataFrame:
             .alias("low"),
         )
         .select(
-            (pl.col("high") / pl.col("scale")).alias("limit_up_price"),
-            (pl.col("low") / pl.col("scale")).alias("limit_down_price"),
+            "high",
+            "low",
+            "scale",
             (pl.col("now") == pl.col("high")).fill_null(value=False).alias("is_limit_up"),
             (pl.col("now") == pl.col("low")).fill_null(value=False).alias("is_limit_down"),
         )
         .collect()
     )
-    return bars.with_columns(limits.get_columns())
+    return bars.with_columns(
+        _price(limits, "high").alias("limit_up_price"),
+        _price(limits, "low").alias("limit_down_price"),
+        *limits.select("is_limit_up", "is_limit_down").get_columns(),
+    )
+
+
+def _price(limits: pl.DataFrame, ticks: str) -> pl.Series:
+    """Return ticks as a price, the double next to it.
+
+    Not by polars: it multiplies by 1 / scale where it knows that all rows have one scale, which is another double at times.
+    """
+    return pl.Series(limits[ticks].to_numpy() / limits["scale"].to_numpy(), dtype=pl.Float64).fill_nan(None)
 
 
 def _ticks_per_unit() -> pl.Expr:
