@@ -6,6 +6,7 @@ from typing import Any
 
 import pylopdf_fonts_zh_cn
 from fontTools.ttLib import TTFont
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from stock_assets.charts.canvas import Drawing, font_family
@@ -28,21 +29,22 @@ def missing_glyphs(figure: Drawing) -> set[str]:
 
 def overlapping(figure: Drawing) -> list[tuple[str, str]]:
     """Return the pairs of texts whose boxes overlap, and texts that leave the figure."""
-    figure.canvas.draw()
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts(figure) if is_shown(text)]
+    # Only a drawn figure knows where its labels are; the canvas that every figure has draws nothing.
+    FigureCanvasAgg(figure).draw()
+    unseen = set(unseen_labels(figure))
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts(figure) if text not in unseen]
     pairs = [(a, b) for (a, box_a), (b, box_b) in combinations(boxes, 2) if box_a.padded(-1).overlaps(box_b.padded(-1))]
     inside = figure.bbox.padded(1)
     outside = [(a, "") for a, box in boxes if not (inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1))]
     return pairs + outside
 
 
-def is_shown(text: Drawing) -> bool:
-    """Return whether a label belongs to a place inside its axis; matplotlib keeps those beyond its ends, undrawn."""
-    axes = text.axes
-    if axes is None:
-        return True
-    for axis, span in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        for tick in axis.get_major_ticks():
-            if text in (tick.label1, tick.label2):
-                return min(span) <= tick.get_loc() <= max(span)
-    return True
+def unseen_labels(figure: Drawing) -> Iterator[Drawing]:
+    """Yield the labels of places beyond the ends of their axis: matplotlib keeps them and does not draw them."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if not low <= tick.get_loc() <= high:
+                    yield tick.label1
+                    yield tick.label2

@@ -1,8 +1,11 @@
 """The chart as an image: every sign is in its font, and no label covers another."""
 
 from io import BytesIO
+from typing import Any
 
 import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from stock_assets.charts.canvas import new_figure
@@ -29,6 +32,18 @@ def test_every_sign_has_a_glyph_and_no_label_covers_another(days: int) -> None:
         said = {text.get_text() for text in texts(figure)}
     assert {"MACD(12,26,9)", "KDJ(9,3,3)", NOTE} < said
     assert any(text.startswith("MA60") for text in said)
+
+
+def test_each_day_has_a_candle_in_its_place_and_rises_are_hollow() -> None:
+    chart = chart_of(30)
+    with new_figure(1200, 900) as figure:
+        draw_chart(figure, chart)
+        bodies: list[Any] = [shape for shape in figure.axes[0].collections if isinstance(shape, PolyCollection)]
+        places = [[round(path.vertices[:, 0].mean()) for path in shape.get_paths()] for shape in bodies]
+        faces = [to_hex(shape.get_facecolor()[0]) for shape in bodies]
+    ups = [place for place, is_up in enumerate(chart.is_up) if is_up]
+    assert places == [ups, sorted(set(range(30)) - set(ups))]
+    assert faces == ["#ffffff", DOWN.lower()]
 
 
 def test_the_font_has_every_sign_of_common_chinese() -> None:

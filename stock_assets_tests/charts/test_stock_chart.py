@@ -28,7 +28,7 @@ def test_a_rise_is_red_and_a_fall_green() -> None:
     bars = made_up_bars(4).with_columns(
         open=pl.Series([10.0, 10.0, 10.0, 10.0]),
         close=pl.Series([10.1, 9.9, 10.0, 10.0]),
-        pre_close=pl.Series([10.0, 10.0, 9.0, 11.0]),
+        pre_close=pl.Series([10.0, 10.0, 10.0, 11.0]),
     )
     chart = stock_chart(bars, title="")
     # Level with its open, a candle is red when the day itself did not fall.
