@@ -39,6 +39,10 @@ _COMMANDS = {
         "finance:finance_command",
         "一只证券的财务指标 | one stock's finance indicators",
     ),
+    "snapshot": (
+        "snapshot:snapshot_command",
+        "一个交易日的现成快照 | a day's ready-made snapshot",
+    ),
     "export": ("export:export_command", "导出为 Parquet，每年一个文件 | write a table to Parquet, one file a year"),
     "db": ("db:db", "数据库迁移与备份 | migrations and backups of the store"),
     "simulate": ("simulate:simulate", "运行模拟数据源 | run the simulated sources"),

@@ -98,6 +98,15 @@ _HEADS: Final = {
     "closed_reason": "暂停原因",
     "learned_limit": "已知上限",
     "refused_at": "得知时间",
+    "snapshot_id": "快照编号",
+    "is_current": "当前",
+    "reason": "为何",
+    "created_at": "发布时间",
+    "code_version": "代码版本",
+    "inputs": "输入摘要",
+    "amount_100m": "成交额(亿)",
+    "is_limit_up": "涨停",
+    "is_limit_down": "跌停",
     "trix_12": "TRIX",
     "bar_number": "第几根",
     "input_digest": "输入摘要",
@@ -118,6 +127,12 @@ _SHORT_NAMES: Final = {
     "or_yoy": "sales yoy %",
     "netprofit_yoy": "profit yoy %",
     "debt_to_assets": "debt %",
+    "snapshot_id": "snapshot",
+    "is_current": "current",
+    "created_at": "published",
+    "amount_100m": "CNY 100m",
+    "is_limit_up": "limit up",
+    "is_limit_down": "limit down",
 }
 _SHORT: Final = 6
 _FIRST_WORDS = re.compile(r"[^，；（：／/ ]+")

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal
+from time import perf_counter
+from typing import Final, Literal, TypeVar
 
 import polars as pl
 
 from stock_assets.domain.calendar import TradingCalendar
+from stock_assets.domain.errors import InvalidInput
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.context import Progress, no_progress
@@ -26,13 +28,16 @@ from stock_assets.storage.ledger import LedgerEntry
 from stock_assets.storage.reader import Reader
 from stock_assets.storage.snapshot_inputs import Part, read_days, read_securities
 from stock_assets.storage.snapshots import SnapshotRow
-from stock_assets.units import UnitOfWork, unit
+from stock_assets.units import Step, UnitOfWork, unit
 
 Verdict = Literal["published", "rewritten", "unchanged", "no_bars", "no_technicals"]
 """What became of a day: a new snapshot, a lost file written again, nothing to do, or nothing that it could be made of."""
 
+RowsT = TypeVar("RowsT")
 # Read, locked and committed together; each takes some 15 MB.
 _DAYS_AT_A_TIME: Final = 20
+# What the log's steps of a day are here.
+_STEPS: Final[dict[Step, str]] = {"translate": "make_seconds", "database": "write_seconds"}
 _DATASET: Final = snapshots.DATASET
 _BARS: Final = Part(STOCK_DAILY, ("ts_code", "source", *FLAGS, *BARS))
 _TECHNICALS: Final = Part(
@@ -63,12 +68,15 @@ class DaySnapshot:
 
 @dataclass(slots=True)
 class SnapshotReport:
-    """The days of a run in order, seconds by step, and the newest published frame, for people to look at."""
+    """The days of a run in order, the seconds that reading, making and writing took, and how many lost files were swept."""
 
     days: list[DaySnapshot] = field(default_factory=list[DaySnapshot])
     split: dict[str, float] = field(default_factory=dict[str, float])
     swept: int = 0
-    newest: pl.DataFrame | None = None
+
+    def add_seconds(self, step: str, seconds: float) -> None:
+        """Add to the time of a step."""
+        self.split[step] = self.split.get(step, 0.0) + seconds
 
     def count(self, verdict: Verdict) -> int:
         """Return how many days ended so."""
@@ -78,6 +86,23 @@ class SnapshotReport:
     def without(self) -> list[DaySnapshot]:
         """The days of which there is no snapshot because the store lacks what it is made of."""
         return [day for day in self.days if day.row is None]
+
+    def failure(self) -> InvalidInput | None:
+        """Return what to do about the days of which there is no snapshot; None where every day has one."""
+        if not self.without:
+            return None
+        first, last = self.without[0], self.without[-1]
+        days = str(first.day) if first is last else f"{first.day} … {last.day} ({len(self.without)})"
+        if self.count("no_bars"):
+            command = f"stock-assets backfill-daily --start {first.day} --end {last.day}"
+            return InvalidInput(
+                problem=f"no snapshot of {days}, of which the store lacks bars; load them first: `{command}`",
+                problem_zh=f"没有 {days} 的快照：存储中缺少行情，请先装载：{command}",
+            )
+        return InvalidInput(
+            problem=f"no snapshot of {days}, of which the store lacks indicators; materialize technical_daily first",
+            problem_zh=f"没有 {days} 的快照：存储中缺少技术指标，请先生成 technical_daily",
+        )
 
 
 def publish_snapshots(context: SnapshotContext, days: Sequence[date], folder: Path) -> SnapshotReport:
@@ -95,7 +120,6 @@ def publish_snapshots(context: SnapshotContext, days: Sequence[date], folder: Pa
         report.swept = len(snapshots.sweep(context.database, folder))
         for first in range(0, len(ordered), _DAYS_AT_A_TIME):
             _Chunk(context, folder, report, work).publish(ordered[first : first + _DAYS_AT_A_TIME], len(ordered))
-        report.split.update(work.split)
         work.add(
             published=report.count("published"), rewritten=report.count("rewritten"), unchanged=report.count("unchanged"),
             without=len(report.without), swept=report.swept,
@@ -145,8 +169,10 @@ class _Chunk:
             for inputs in self._inputs(days):
                 with unit("snapshot.day", trade_date=inputs.trade_date) as work:
                     done.append(self._day(conn, inputs, known.get(inputs.trade_date), work))
-                for step, seconds in work.split.items():
-                    self.work.split[step] = self.work.split.get(step, 0.0) + seconds
+                for step, name in _STEPS.items():
+                    seconds = work.split.get(f"{step}_seconds", 0.0)
+                    self.report.add_seconds(name, seconds)
+                    self.work.record(step, seconds)
         self.report.days += done
         rows = sum(day.row.rows for day in done if day.row is not None)
         self.context.progress(done=len(self.report.days), total=total, rows=rows, label=str(days[-1]))
@@ -155,14 +181,9 @@ class _Chunk:
         sessions = pl.Series(self.context.calendar.between(date.min, days[-1]), dtype=pl.Date)
         # A session of its own, begun when the days are locked: it sees what those before us have published from.
         with Reader(self.context.database).snapshot() as session:
-            with self.work.step("database"):
-                securities = read_securities(session)
+            securities = self._timed(lambda: read_securities(session))
             days_rows = read_days(session, days, bars=_BARS, technicals=_TECHNICALS, figures=FIGURES)
-            while True:
-                with self.work.step("database"):
-                    rows = next(days_rows, None)
-                if rows is None:
-                    return
+            while (rows := self._timed(lambda: next(days_rows, None))) is not None:
                 yield SnapshotInputs(
                     trade_date=rows.day,
                     securities=securities,
@@ -172,6 +193,15 @@ class _Chunk:
                     reports=rows.reports,
                     sessions=sessions,
                 )
+
+    def _timed(self, read: Callable[[], RowsT]) -> RowsT:
+        """Return what is read; its time is the run's, for a range is read together."""
+        began = perf_counter()
+        rows = read()
+        seconds = perf_counter() - began
+        self.report.add_seconds("read_seconds", seconds)
+        self.work.record("database", seconds)
+        return rows
 
     def _day(
         self, conn: Connection, inputs: SnapshotInputs, before: SnapshotRow | None, work: UnitOfWork
@@ -212,7 +242,6 @@ class _Chunk:
         path = snapshot_files.path_of(day, name)
         with work.step("database"):
             snapshot_files.write(self.folder, path, file)
-        self.report.newest = frame
         digest = snapshot_files.digest_of_file(file)
         if before is not None and (before.snapshot_id, before.digest) == (name, digest):
             return before

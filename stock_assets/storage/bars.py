@@ -46,6 +46,15 @@ def rows_of_day(conn: Connection, day: date) -> pl.DataFrame:
     return read_bars(conn, None, day, day)
 
 
+def turnover(conn: Connection, start: date, end: date) -> pl.DataFrame:
+    """Return trade_date and amount, the turnover of the whole market in CNY, of each day of [start, end] with bars."""
+    query = sql.SQL(
+        "SELECT trade_date, sum(amount) FROM stock_daily WHERE trade_date BETWEEN {start} AND {end}"
+        " GROUP BY trade_date ORDER BY trade_date"
+    ).format(start=start, end=end)
+    return copy_out(conn, query, {"trade_date": pl.Date(), "amount": pl.Float64()})
+
+
 def previous_closes(conn: Connection, day: date) -> pl.DataFrame:
     """Return ts_code, close and trade_date of every security's last bar before `day`, by code.
 

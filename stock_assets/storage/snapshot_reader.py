@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import polars as pl
 
@@ -118,7 +118,8 @@ class SnapshotReader:
             if again == row:
                 raise SnapshotDamaged(path=str(self._folder / row.path)) from error
             return self._open(again.snapshot_id, columns)
-        frame = pl.DataFrame(table)
+        # One record batch: as it lies, without looking at each column for pieces to join.
+        frame = cast("pl.DataFrame", cast("Any", pl).from_arrow(table, rechunk=False))
         self._opened.put((name, asked), table, frame)
         return table, frame
 

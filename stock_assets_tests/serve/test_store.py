@@ -14,11 +14,13 @@ from polars.testing import assert_frame_equal
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import InvalidInput, StoreUnavailable
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
-from stock_assets.serve import Store, open_store, pivot, to_pandas
+from stock_assets.pipeline.snapshot import publish_snapshots
+from stock_assets.serve import Store, open_store, pivot, read_snapshot, to_pandas
 from stock_assets.storage.bulk_load import load
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.conftest import home, new_installation
 from stock_assets_tests.quality.made_up_reports import QUARTER, report
+from stock_assets_tests.storage.made_up_days import WEEK, fill
 from stock_assets_tests.storage.made_up_rows import DAY, NOW, bars, frame_of
 from stock_assets_tests.storage.test_finance import hear
 
@@ -131,3 +133,20 @@ def test_the_import_alone_brings_no_library_that_takes_time() -> None:
 def test_frames_of_polars_are_what_bars_are(store: Store) -> None:
     assert isinstance(store.bars(), pl.DataFrame)
     assert isinstance(store.table("security"), pl.DataFrame)
+
+
+def test_snapshots_are_read_by_day_and_by_id(new_installation: Callable[..., Installation]) -> None:
+    installation = new_installation()
+    fill(installation.database)
+    publish_snapshots(installation.snapshots(), WEEK, installation.snapshot_folder)
+    with open_store() as store:
+        listed = store.snapshots("2026-11-19")
+        assert listed["trade_date"].to_list() == [WEEK[4], WEEK[3]]
+        name = str(listed["snapshot_id"][0])
+        frame = store.read_snapshot(WEEK[4])
+        moment: Any = pd.Timestamp(WEEK[4])
+        for day in ("2026-11-20", "20261120", name, moment):
+            assert_frame_equal(store.read_snapshot(day), frame)
+        assert store.read_snapshot(name, ["ts_code", "roe"]).columns == ["ts_code", "roe"]
+        assert store.snapshot_arrow(name).schema.metadata[b"snapshot_id"] == name.encode()
+    assert_frame_equal(read_snapshot("2026-11-20"), frame)
