@@ -48,7 +48,7 @@ def draw_day(figure: Drawing, day: date, bars: pl.DataFrame, turnover: pl.DataFr
 def spread_of(traded: pl.DataFrame) -> list[tuple[str, int, str]]:
     """Return label, number of stocks and colour of each bar of the spread, from limit-down to limit-up."""
     rows = traded.select(
-        ((pl.col("close") / pl.col("pre_close") - 1) * 100).alias("pct"),
+        ((pl.col("close") / pl.col("pre_close") - 1) * 100).round(6).alias("pct"),
         pl.col("is_limit_up").alias("up"),
         pl.col("is_limit_down").alias("down"),
         (pl.col("close") - pl.col("pre_close")).alias("change"),

@@ -44,7 +44,13 @@ class Code(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the `ts_code`."""
         del param, ctx
-        return parse_code(str(value))
+        text = str(value).strip()
+        if "," in text or " " in text:
+            raise InvalidInput(
+                problem=f"'{text}' is more than one code; this command takes one at a time",
+                problem_zh=f"“{text}”不止一个代码，此命令一次只接受一个",
+            )
+        return parse_code(text)
 
 
 class Codes(click.ParamType[Sequence[str]]):

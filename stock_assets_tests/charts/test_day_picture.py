@@ -52,6 +52,16 @@ def test_every_stock_that_traded_is_in_one_bar() -> None:
     assert {"涨 Up 5", "平 Flat 1", "跌 Down 5", "涨停 Limit-up 1", "跌停 Limit-down 1"} < set(words)
 
 
+def test_a_change_on_a_border_belongs_to_the_bar_that_begins_there() -> None:
+    closes = [10.3, 10.5, 10.7, 9.7, 9.5, 9.3, 20.6]
+    rows = EACH[[5] * len(closes)].with_columns(
+        close=pl.Series(closes), pre_close=pl.Series([*[10.0] * 6, 20.0]), is_limit_up=pl.lit(value=False)
+    )
+    counts = {label: [count for name, count, _ in spread_of(rows) if name == label] for label, _, _ in spread_of(rows)}
+    assert (counts["3~5%"], counts["5~7%"], counts["5~3%"], counts["7~5%"]) == ([2], [1], [1], [1])
+    assert (counts[">7%"], counts["0~3%"], counts["3~0%"]) == ([1, 1], [0], [0])
+
+
 def test_the_turnover_is_compared_with_the_20_sessions_before() -> None:
     words = said(EACH, turnover(30))
     assert {"成交额 Turnover 1.20 万亿元", "前 20 日均 Mean 1.00 万亿元", "+20.0%", "03-20", "02-28"} < set(words)

@@ -82,6 +82,8 @@ def test_what_cannot_be_drawn_is_said_with_what_to_do(loaded: Installation, call
     assert said.err.startswith(
         "nowhere/chart.png cannot be written (No such file or directory); choose another --chart"
     )
-    said = call("bars", code, "000001", "--chart", str(path))
-    assert (said.code, path.exists()) == (2, False)
-    assert "000001" in said.err
+    for two in ([code, "000001"], [f"{code},000001"]):
+        said = call("bars", *two, "--chart", str(path))
+        assert (said.code, path.exists()) == (2, False)
+        assert "000001" in said.err
+    assert "is more than one code; this command takes one at a time" in said.err
