@@ -27,8 +27,7 @@ def _indices(typical: Array, sums: Array, result: Array) -> None:
     for back in range(_ROWS):
         away += np.abs(typical[back : back + len(mean)] - mean)
     deviation = away / _ROWS
-    with np.errstate(all="ignore"):
-        index = (typical[_ROWS - 1 :] - mean) / (_SCALE * deviation)
+    index = (typical[_ROWS - 1 :] - mean) / (_SCALE * deviation)
     result[_ROWS - 1 :] = np.where(deviation > FLAT * mean, index, np.nan)
 
 

@@ -11,8 +11,9 @@ from stock_assets.indicators.conventions import DEFAULT, Conventions
 from stock_assets.indicators.family import Family
 from stock_assets.indicators.panel import Array, Bars, Segments
 
-# Rows of a chunk: few enough to stay near the processor, enough to make the steps between chunks cheap.
-_ROWS = 8192
+# Rows of a chunk: few enough to stay near the processor, enough to make the steps between chunks cheap; handing one to a
+# kernel takes some 20 microseconds. Fewer rows are shared among the threads if they are worth a thread.
+_ROWS, _WORTH_A_THREAD = 131_072, 8192
 
 Seconds = dict[str, float]
 
@@ -50,24 +51,29 @@ def compute(  # noqa: PLR0913  what to compute, and how
 
     def work(start: int, stop: int) -> Seconds:
         part, spent = segments.part(start, stop), Seconds()
-        for family, kernel, (low, high) in zip(families, kernels, places, strict=True):
-            began = perf_counter()
-            kernel(bars, part, choices, known[low:high], result[low:high])
-            spent[family.name] = perf_counter() - began
+        # Kernels without a compiler divide by what may be zero, and say NaN themselves where it is.
+        with np.errstate(all="ignore"):
+            for family, kernel, (low, high) in zip(families, kernels, places, strict=True):
+                began = perf_counter()
+                kernel(bars, part, choices, known[low:high], result[low:high])
+                spent[family.name] = perf_counter() - began
         return spent
 
-    for spent in _in_threads(work, _chunks(segments), threads):
+    for spent in _in_threads(work, _chunks(segments, threads), threads):
         if seconds is not None:
             for name, added in spent.items():
                 seconds[name] = seconds.get(name, 0.0) + added
     return result
 
 
-def _chunks(segments: Segments) -> list[tuple[int, int]]:
-    """Return [start, stop) of segments with about `_ROWS` rows each, context included."""
+def _chunks(segments: Segments, threads: int) -> list[tuple[int, int]]:
+    """Return [start, stop) of segments with about as many rows each, context included."""
     if not len(segments.begin):
         return []
-    numbers = np.cumsum(segments.end - segments.begin) // _ROWS
+    rows = np.cumsum(segments.end - segments.begin)
+    asked = int((segments.end - segments.first).sum())
+    pieces = max(-(-asked // _ROWS), min(2 * threads, -(-int(rows[-1]) // _WORTH_A_THREAD)))
+    numbers = rows * pieces // (rows[-1] + 1)
     starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
     return list(pairwise(starts))
 

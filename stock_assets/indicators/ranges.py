@@ -42,7 +42,7 @@ def _put_ranges(high: Array, low: Array, close: Array, result: Array) -> None:
 @compiled
 def average_true_range(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put the true range and its mean of 14 rows into the rows of `out`."""
-    space = np.zeros((3, longest_series(segments, _ROWS)))
+    space = np.empty((3, longest_series(segments, _ROWS)))
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, _ROWS)
         rows, place, is_new = end - begin, segments.place[stock], segments.is_new[stock]
@@ -100,8 +100,7 @@ def _put_directions(high: Array, low: Array, plus: Array, minus: Array) -> None:
 
 
 def _shares(moves: Array, ranges: Array, price: Array, result: Array) -> None:
-    with np.errstate(all="ignore"):
-        result[:] = np.where(ranges > FLAT * price, moves * 100 / ranges, np.nan)
+    result[:] = np.where(ranges > FLAT * price, moves * 100 / ranges, np.nan)
 
 
 @compiled_or(_shares)
@@ -113,9 +112,8 @@ def _put_shares(moves: Array, ranges: Array, price: Array, result: Array) -> Non
 
 
 def _differences(plus: Array, minus: Array, result: Array) -> None:
-    with np.errstate(all="ignore"):
-        both = plus + minus
-        result[:] = np.where(both > FLAT, np.abs(minus - plus) / both * 100, np.nan)
+    both = plus + minus
+    result[:] = np.where(both > FLAT, np.abs(minus - plus) / both * 100, np.nan)
 
 
 @compiled_or(_differences)

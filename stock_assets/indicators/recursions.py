@@ -38,7 +38,7 @@ def space_for_unasked(segments: Segments, columns: int) -> Array:
     for stock in range(len(segments.begin)):
         if segments.is_new[stock] and segments.first[stock] > segments.begin[stock]:
             longest = max(longest, segments.end[stock] - segments.begin[stock])
-    return np.zeros((columns, longest))
+    return np.empty((columns, longest))
 
 
 @compiled_part

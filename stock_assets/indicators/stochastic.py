@@ -32,9 +32,8 @@ def _put_extremes_of_6(high: Array, low: Array, top: Array, bottom: Array) -> No
 
 
 def _stances(top: Array, bottom: Array, price: Array, over: Array, result: Array) -> None:
-    with np.errstate(all="ignore"):
-        spread = top - bottom
-        result[:] = np.where(spread > FLAT * top, (price - over) / spread * 100, np.nan)
+    spread = top - bottom
+    result[:] = np.where(spread > FLAT * top, (price - over) / spread * 100, np.nan)
 
 
 @compiled_or(_stances)
@@ -73,7 +72,7 @@ def _smooth(stances: Array, begun: int, k: float, d: float, out: Array, place: i
 def kdj(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put K, D and J into the rows of `out`."""
     unasked = space_for_unasked(segments, 3)
-    space = np.zeros((4, longest_series(segments, _KDJ_LOOKBACK)))
+    space = np.empty((4, longest_series(segments, _KDJ_LOOKBACK)))
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, _KDJ_LOOKBACK)
         place, rows = segments.place[stock], end - begin

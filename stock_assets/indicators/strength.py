@@ -37,8 +37,7 @@ def _means(close: Array, begun: int, before: Array, slot: int, out: Array, place
 
 
 def _indices(gains: Array, moves: Array, result: Array) -> None:
-    with np.errstate(all="ignore"):
-        result[:] = np.where(moves > 0, gains / moves * 100, np.nan)
+    result[:] = np.where(moves > 0, gains / moves * 100, np.nan)
 
 
 @compiled_or(_indices)

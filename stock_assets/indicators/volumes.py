@@ -47,8 +47,7 @@ def _put_weighed(volume: Array, direction: Array, sign: int, result: Array) -> N
 
 
 def _ratios(values: Array, bases: Array, scale: float, result: Array) -> None:
-    with np.errstate(all="ignore"):
-        result[:] = np.where(bases > 0, scale * values / bases, np.nan)
+    result[:] = np.where(bases > 0, scale * values / bases, np.nan)
 
 
 @compiled_or(_ratios)

@@ -33,8 +33,7 @@ def space_for(segments: Segments, lookback: int, arrays: int) -> Array:
     for stock in range(len(segments.begin)):
         begin = max(segments.begin[stock], segments.first[stock] - lookback)
         longest = max(longest, segments.end[stock] - begin)
-    # Zeros and not whatever was there: without a compiler NumPy would warn of sums that overflow.
-    return np.zeros((arrays, longest))
+    return np.empty((arrays, longest))
 
 
 def _joined(newer: Array, width: int, older: Array, sums: Array) -> None:
