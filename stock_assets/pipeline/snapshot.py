@@ -17,10 +17,12 @@ import polars as pl
 from stock_assets.domain.calendar import TradingCalendar
 from stock_assets.domain.errors import InvalidInput
 from stock_assets.domain.tables import STOCK_DAILY
-from stock_assets.indicators.table import TECHNICAL_DAILY
+from stock_assets.indicators.catalog import FAMILIES
+from stock_assets.indicators.family import Family
+from stock_assets.indicators.table import technical_table
 from stock_assets.pipeline.context import Progress, no_progress
 from stock_assets.pipeline.gaps import check_days
-from stock_assets.pipeline.snapshot_columns import BARS, CODE_VERSION, FIGURES, FLAGS, SNAPSHOT
+from stock_assets.pipeline.snapshot_columns import BARS, CODE_VERSION, FIGURES, FLAGS, layout_of
 from stock_assets.pipeline.snapshot_frame import DayContent, Identity, SnapshotInputs, content_of
 from stock_assets.storage import ledger, snapshot_files, snapshots
 from stock_assets.storage.database import Connection, Database
@@ -40,20 +42,18 @@ _DAYS_AT_A_TIME: Final = 20
 _STEPS: Final[dict[Step, str]] = {"translate": "make_seconds", "database": "write_seconds"}
 _DATASET: Final = snapshots.DATASET
 _BARS: Final = Part(STOCK_DAILY, ("ts_code", "source", *FLAGS, *BARS))
-_TECHNICALS: Final = Part(
-    TECHNICAL_DAILY, ("ts_code", *(name for name in SNAPSHOT.names if name in TECHNICAL_DAILY.names[2:]))
-)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotContext:
-    """Store, calendar and clock of one run."""
+    """Store, calendar and clock of one run, and the indicators that the store has."""
 
     database: Database
     calendar: TradingCalendar
     now: Callable[[], datetime]
     run_id: str | None = None
     progress: Progress = no_progress
+    families: tuple[Family, ...] = FAMILIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +178,13 @@ class _Chunk:
         self.context.progress(done=len(self.report.days), total=total, rows=rows, label=str(days[-1]))
 
     def _inputs(self, days: Sequence[date]) -> Iterator[SnapshotInputs]:
+        layout = layout_of(self.context.families)
+        technicals = Part(technical_table(self.context.families), ("ts_code", *layout.technicals))
         sessions = pl.Series(self.context.calendar.between(date.min, days[-1]), dtype=pl.Date)
         # A session of its own, begun when the days are locked: it sees what those before us have published from.
         with Reader(self.context.database).snapshot() as session:
             securities = self._timed(lambda: read_securities(session))
-            days_rows = read_days(session, days, bars=_BARS, technicals=_TECHNICALS, figures=FIGURES)
+            days_rows = read_days(session, days, bars=_BARS, technicals=technicals, figures=FIGURES)
             while (rows := self._timed(lambda: next(days_rows, None))) is not None:
                 yield SnapshotInputs(
                     trade_date=rows.day,
@@ -208,7 +210,7 @@ class _Chunk:
     ) -> DaySnapshot:
         day, started_at = inputs.trade_date, self.context.now()
         with work.step("translate"):
-            content = content_of(inputs)
+            content = content_of(inputs, layout_of(self.context.families))
             lacking = _lacking(content)
             if lacking is not None:
                 work.add(verdict=lacking)
@@ -238,7 +240,7 @@ class _Chunk:
             notes = {
                 "trade_date": str(day), "snapshot_id": name, "code_version": CODE_VERSION, "inputs": inputs
             }  # fmt: skip
-            file = snapshot_files.encode(frame, content.table, notes)
+            file = snapshot_files.encode(frame, content.layout.table, notes)
         path = snapshot_files.path_of(day, name)
         with work.step("database"):
             snapshot_files.write(self.folder, path, file)

@@ -1,7 +1,8 @@
 """The columns of a snapshot: what is known of a stock at the end of one trading day, in the order of the file."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from stock_assets.domain.contract import Column, Table
@@ -9,7 +10,7 @@ from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 from stock_assets.domain.tables import SECURITY, STOCK_DAILY
 from stock_assets.indicators.catalog import FAMILIES
 from stock_assets.indicators.family import Family
-from stock_assets.indicators.table import indicators_of
+from stock_assets.indicators.table import indicators_of, price_columns
 
 CODE_VERSION: Final = "1"
 """The version of what makes a snapshot of its inputs. Raise it with every change of values, order or encoding."""
@@ -90,6 +91,24 @@ def snapshot_table(families: Sequence[Family] = FAMILIES) -> Table:
         ),
         ("ts_code",),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a snapshot, which of them come from `technical_daily`, and which of these follow the adjustment."""
+
+    table: Table
+    technicals: tuple[str, ...]
+    prices: tuple[str, ...]
+
+
+@cache
+def layout_of(families: tuple[Family, ...] = FAMILIES) -> Layout:
+    """Return the layout with the indicators of these families."""
+    table = snapshot_table(families)
+    shown = tuple(one.name for one in indicators_of(families) if not one.is_state)
+    prices = set(price_columns(families))
+    return Layout(table, shown, tuple(name for name in shown if name in prices))
 
 
 def _of(table: Table, name: str, *, nullable: bool | None = None) -> Column:

@@ -1,17 +1,16 @@
 """One day's snapshot made of its inputs: frames in, a frame and its identity out. Nothing is read or written here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import polars as pl
 
-from stock_assets.domain.contract import Table
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 from stock_assets.domain.frame_digest import digest_of, digest_of_facts
 from stock_assets.domain.tables import ADJUST_FACTOR, SECURITY, STOCK_DAILY, TRADING_DAY
-from stock_assets.indicators.table import TECHNICAL_DAILY, price_columns
+from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.snapshot_columns import (
     BARS,
     CODE_VERSION,
@@ -21,7 +20,8 @@ from stock_assets.pipeline.snapshot_columns import (
     LIMIT_FLAGS,
     NEW_FOR_SESSIONS,
     REPORT_DAYS,
-    SNAPSHOT,
+    Layout,
+    layout_of,
 )
 
 SCHEMA, CODE = "schema", "code"
@@ -62,7 +62,7 @@ class DayContent:
     factors: pl.DataFrame
     reports: pl.DataFrame
     sessions: pl.Series
-    table: Table = field(default=SNAPSHOT)
+    layout: Layout
 
     @property
     def without_bar(self) -> int:
@@ -76,7 +76,7 @@ class DayContent:
 
     def inputs(self) -> dict[str, str]:
         """Return the digest of each input by its name, and of the layout and the version of the code."""
-        columns = [f"{column.name} {column.kind} {column.comment}" for column in self.table.columns]
+        columns = [f"{column.name} {column.kind} {column.comment}" for column in self.layout.table.columns]
         return {
             STOCK_DAILY.name: digest_of(self.bars),
             TECHNICAL_DAILY.name: digest_of(self.technicals),
@@ -96,7 +96,6 @@ class DayContent:
 
     def frame(self) -> pl.DataFrame:
         """Return the snapshot, conformed, by code."""
-        prices = [name for name in price_columns() if name in self.technicals.columns]
         joined = (
             self.listed.with_columns(pl.lit(self.trade_date).alias("trade_date"), self._age())
             .join(self.bars, on="ts_code", how="left", maintain_order="left")
@@ -106,9 +105,9 @@ class DayContent:
             .with_columns(pl.col("back_adjust_factor").fill_null(1.0).alias("adjust_factor"))
         )
         is_suspended = pl.col("is_suspended")
-        return self.table.conform(
+        return self.layout.table.conform(
             joined.with_columns(
-                *(pl.col(name) / pl.col("adjust_factor") for name in prices),
+                *(pl.col(name) / pl.col("adjust_factor") for name in self.layout.prices),
                 # Nobody trades at a limit who does not trade.
                 *(pl.when(is_suspended).then(False).otherwise(pl.col(name)).alias(name) for name in LIMIT_FLAGS),
                 (pl.col("days_since_listing") < NEW_FOR_SESSIONS).fill_null(value=False).alias("is_new_listing"),
@@ -151,8 +150,9 @@ class Identity:
         return f"{'、'.join(names)} 有变化 | {', '.join(names)} changed"
 
 
-def content_of(inputs: SnapshotInputs, table: Table = SNAPSHOT) -> DayContent:
-    """Return of what was read the part that the day's snapshot is made of."""
+def content_of(inputs: SnapshotInputs, layout: Layout | None = None) -> DayContent:
+    """Return of what was read the part that the day's snapshot is made of; without a layout, the one every store has."""
+    layout = layout or layout_of()
     day = inputs.trade_date
     listed = (
         inputs.securities.filter(
@@ -161,7 +161,6 @@ def content_of(inputs: SnapshotInputs, table: Table = SNAPSHOT) -> DayContent:
         .select(_LISTING)
         .sort("ts_code")
     )
-    technicals = [name for name in table.names if name in inputs.technicals.columns and name != "trade_date"]
 
     def part(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         return rows.select(names).join(listed, on="ts_code", how="semi").sort("ts_code")
@@ -170,9 +169,9 @@ def content_of(inputs: SnapshotInputs, table: Table = SNAPSHOT) -> DayContent:
         trade_date=day,
         listed=listed,
         bars=part(inputs.bars, list(_BAR_COLUMNS)),
-        technicals=part(inputs.technicals, technicals),
+        technicals=part(inputs.technicals, ["ts_code", *layout.technicals]),
         factors=part(inputs.factors, ["ts_code", "back_adjust_factor"]),
         reports=part(inputs.reports, list(_REPORT_COLUMNS)),
         sessions=inputs.sessions.filter(inputs.sessions <= day),
-        table=table,
+        layout=layout,
     )

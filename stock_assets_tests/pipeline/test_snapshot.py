@@ -13,10 +13,11 @@ from polars.testing import assert_frame_equal
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import InvalidInput, NotReady, SnapshotDamaged
 from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.indicators.catalog import FAMILIES, MA
 from stock_assets.indicators.table import TECHNICAL_DAILY, indicators_of, price_columns
 from stock_assets.pipeline import snapshot as publishing
 from stock_assets.pipeline.snapshot import prune_snapshots
-from stock_assets.pipeline.snapshot_columns import FIGURES, REPORT_DAYS, SNAPSHOT
+from stock_assets.pipeline.snapshot_columns import FIGURES, REPORT_DAYS, SNAPSHOT, layout_of
 from stock_assets.pipeline.snapshot_frame import SnapshotInputs, content_of
 from stock_assets.storage import ledger, snapshot_files
 from stock_assets.storage.database import Database
@@ -100,8 +101,12 @@ def test_a_suspended_stock_and_one_without_a_bar_have_their_rows_with_nulls(work
     assert report.days[0].detail == line["detail"] == "1 listed stocks without a bar"
 
 
-def test_a_report_is_in_the_snapshots_of_the_days_on_which_it_was_known(workshop: SnapshotWorkshop) -> None:
-    workshop.publish()
+@pytest.mark.parametrize("runs", [[WEEK], [[day] for day in WEEK]], ids=["a range", "day by day"])
+def test_a_report_is_in_the_snapshots_of_the_days_on_which_it_was_known(
+    workshop: SnapshotWorkshop, runs: list[list[date]]
+) -> None:
+    for days in runs:
+        workshop.publish(*days)
     seen = [of_stock(workshop.reader().read(day), "600000.SH") for day in WEEK]
     assert [row["eps"] for row in seen] == [1.0, 1.0, 1.5, 1.5, 1.25]
     assert [row["known_from"] for row in seen] == [date(2026, 8, 29)] * 2 + [WEDNESDAY] * 2 + [FRIDAY]
@@ -351,6 +356,19 @@ def test_columns_are_read_in_the_asked_order_cold_and_warm(workshop: SnapshotWor
     reader.read(FRIDAY)
     assert_frame_equal(reader.read(FRIDAY, columns), whole.select(columns))
     assert reader.arrow(FRIDAY, columns).column_names == columns
+
+
+def test_an_indicator_of_ones_own_is_a_column_adjusted_as_it_says() -> None:
+    own = replace(MA, name="own", indicators=tuple(replace(one, name=f"own_{one.name}") for one in MA.indicators))
+    inputs = _inputs()
+    renamed = inputs.technicals.select(pl.col(MA.names).name.prefix("own_"))
+    layout = layout_of((*FAMILIES, own))
+    frame = content_of(replace(inputs, technicals=inputs.technicals.hstack(renamed)), layout).frame()
+    assert frame.columns == layout.table.names
+    for name in MA.names:
+        assert frame[f"own_{name}"].to_list() == frame[name].to_list()
+    with_own = content_of(replace(inputs, technicals=frame), layout).identity().inputs
+    assert with_own["schema"] != content_of(inputs).identity().inputs["schema"]
 
 
 CORRECTIONS = [
