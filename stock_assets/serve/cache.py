@@ -1,24 +1,24 @@
 """A cache in this process: values by kind and key, each loaded once for all who wait, renewed behind their readers' backs.
 
 State changes under one lock; loading, logging and talking to the store behind happen outside it. What is kept, and when a
-change of the store makes it wrong, is known in `cached_reads`. cachetools keeps the values within their bytes; it knows
-neither answers that are served while they are renewed nor one load for many readers, which is this file.
+change of the store makes it wrong, is known in `cached_reads`; what is held within how many bytes, in `shelf`.
 """
 
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, cast
 
 import structlog
-from cachetools import LRUCache
 
 from stock_assets.serve.cache_kinds import Behind, Kind, Name, Slot, Value
 from stock_assets.serve.cache_stats import CacheStats, CountingLock, Counts
 from stock_assets.serve.refresh_pool import Pool, RefreshPool
+from stock_assets.serve.refresh_rounds import RefreshRounds
+from stock_assets.serve.shelf import Entry, Shelf
 
 REFRESH_THREADS = 5
 _log = structlog.get_logger(__name__)
@@ -26,33 +26,6 @@ _log = structlog.get_logger(__name__)
 _ENTRY_BYTES = 512
 # A refresh that failed is not tried again for every reader who comes by.
 _RETRY_SECONDS = 10.0
-# Refreshing that never pauses is told of as well.
-_ROUND_SECONDS = 60.0
-
-
-@dataclass(slots=True)
-class _Entry:
-    kind: Kind[Any]
-    value: Any
-    size: int
-    fresh_until: float
-    stale_until: float
-    retry_at: float = 0.0
-
-
-def _size_of(entry: _Entry) -> int:
-    return entry.size
-
-
-class _Shelf(LRUCache[Name, _Entry]):
-    """Entries within their bytes; reading one makes it the most recently used."""
-
-    evictions = 0
-
-    def popitem(self) -> tuple[Name, _Entry]:
-        """Make room."""
-        self.evictions += 1
-        return super().popitem()
 
 
 @dataclass(slots=True, eq=False)
@@ -77,15 +50,6 @@ class _Flight:
         return (self.kind.name, self.key)
 
 
-@dataclass(slots=True)
-class _Round:
-    """Refreshing from the first expired value on until nothing is left to do; it leaves one line in the log."""
-
-    began: float
-    before: Counts
-    problem: BaseException | None = None
-
-
 class Cache:
     """Values by kind and key, at most `max_bytes` of them, the longest unused going first. Threads share one.
 
@@ -101,17 +65,15 @@ class Cache:
         clock: Callable[[], float] = time.monotonic,
         pool: Pool | None = None,
     ) -> None:
-        self._max_bytes = max_bytes
         self._behind = behind
         self._clock = clock
         self._pool = pool or RefreshPool(REFRESH_THREADS)
         self._lock = CountingLock()
-        self._entries = _Shelf(max_bytes, getsizeof=_size_of)
+        self._shelf = Shelf(max_bytes)
         self._flights: dict[Name, _Flight] = {}
         self._counts = Counts()
-        self._pending = 0
+        self._rounds = RefreshRounds(self._counts)
         self._refreshing = 0
-        self._round: _Round | None = None
         self._is_closed = False
 
     def get(self, kind: Kind[Value], key: Hashable, load: Callable[[], Value]) -> Value:
@@ -119,14 +81,14 @@ class Cache:
         refresh, is_first, age = None, False, 0.0
         with self._lock:
             now = self._clock()
-            entry = self._held((kind.name, key), now)
+            entry = self._shelf.held((kind.name, key), now)
             if entry is None:
                 self._counts.misses += 1
             elif now < entry.fresh_until:
                 self._counts.hits += 1
             else:
                 if (kind.name, key) not in self._flights and now >= entry.retry_at:
-                    refresh, is_first = self._flight(kind, key, load), self._begin_round(now)
+                    refresh, is_first = self._flight(kind, key, load), self._rounds.begin(now)
                     age = now - entry.fresh_until
                 self._counts.stale += 1
         if entry is None:
@@ -142,24 +104,22 @@ class Cache:
         with self._lock:
             now = self._clock()
             name = (kind.name, key)
-            if self._is_closed or name in self._flights or self._held(name, now) is not None:
+            if self._is_closed or name in self._flights or self._shelf.held(name, now) is not None:
                 return
             flight = self._flight(kind, key, load)
-            self._begin_round(now)
+            self._rounds.begin(now)
         self._pool.submit(lambda: self._refresh(flight))
 
     def names(self) -> list[Name]:
         """Return kind and key of all that is held or being loaded."""
         with self._lock:
-            return [*self._entries, *self._flights]
+            return [*self._shelf, *self._flights]
 
     def drop(self, names: Collection[Name]) -> None:
         """Forget these values: who asks from now on gets what is loaded from now on."""
         with self._lock:
             for name in names:
-                if name in self._entries:
-                    self._counts.invalidations += 1
-                    del self._entries[name]
+                self._counts.invalidations += self._shelf.pop(name, None) is not None
                 flight = self._flights.get(name)
                 if flight is None:
                     continue
@@ -181,7 +141,7 @@ class Cache:
         """Forget everything and end the background threads; loads under way end first, half a minute at most."""
         with self._lock:
             self._is_closed = True
-            self._entries.clear()
+            self._shelf.clear()
         self._pool.close()
         if self._behind is not None:
             self._behind.close()
@@ -200,14 +160,14 @@ class Cache:
                 refreshes=counts.refreshes,
                 refresh_failures=counts.refresh_failures,
                 refresh_seconds=counts.refresh_seconds / refreshed if refreshed else 0.0,
-                queue_length=self._pending - self._refreshing,
+                queue_length=self._rounds.pending - self._refreshing,
                 refreshing=self._refreshing,
-                evictions=self._entries.evictions,
+                evictions=self._shelf.evictions,
                 invalidations=counts.invalidations,
-                too_large=counts.too_large,
+                too_large=self._shelf.too_large,
                 behind_hits=counts.behind_hits,
-                bytes=int(self._entries.currsize),
-                entries=len(self._entries),
+                bytes=self._shelf.bytes,
+                entries=len(self._shelf),
                 lock_waits=self._lock.waits,
                 lock_wait_seconds=self._lock.wait_seconds,
                 longest_lock_wait_seconds=self._lock.longest_seconds,
@@ -220,7 +180,7 @@ class Cache:
             with self._lock:
                 if self._is_closed:
                     break
-                if (entry := self._held(name, self._clock())) is not None:
+                if (entry := self._shelf.held(name, self._clock())) is not None:
                     return cast("Value", entry.value)
                 flight = self._flights.get(name)
                 # One that still stands in the queue is not waited for.
@@ -252,8 +212,7 @@ class Cache:
                 self._fly(flight, is_refresh=True)
         with self._lock:
             self._refreshing -= is_ours
-            self._pending -= 1
-            line = self._end_round()
+            line = self._rounds.end(self._clock(), entries=len(self._shelf), held_bytes=self._shelf.bytes)
         if line is not None:
             (_log.warning if "problem" in line else _log.info)("cache.round", **line)
 
@@ -283,7 +242,7 @@ class Cache:
                 counts.loads += 1
             del self._flights[flight.name]
             if not (flight.is_void or self._is_closed):
-                self._keep(flight.name, _Entry(kind, value, size, fresh_until, fresh_until + kind.grace_seconds))
+                self._shelf.keep(flight.name, Entry(value, size, fresh_until, fresh_until + kind.grace_seconds))
         if flight.is_void and slot is not None:
             slot.forget()
         flight.done.set()
@@ -298,10 +257,9 @@ class Cache:
             del self._flights[flight.name]
             if is_refresh:
                 self._counts.refresh_failures += 1
-                if (entry := self._entries.get(flight.name)) is not None:
+                if (entry := self._shelf.get(flight.name)) is not None:
                     entry.retry_at = self._clock() + _RETRY_SECONDS
-                if self._round is not None:
-                    self._round.problem = error
+                self._rounds.problem = error
             else:
                 self._counts.load_failures += 1
         flight.done.set()
@@ -309,55 +267,8 @@ class Cache:
     def _slot(self, kind: Kind[Any], key: Hashable) -> Slot | None:
         return None if self._behind is None else self._behind.slot(kind.name, key)
 
-    # All that follows is called under the lock.
-
-    def _held(self, name: Name, now: float) -> _Entry | None:
-        """Return the entry if it may be served, as the most recently used one."""
-        entry = self._entries.get(name)
-        if entry is not None and now >= entry.stale_until:
-            del self._entries[name]
-            return None
-        return entry
-
-    def _keep(self, name: Name, entry: _Entry) -> None:
-        # Out with the old one first, or room would be made for both.
-        self._entries.pop(name, None)
-        if entry.size > self._max_bytes:
-            self._counts.too_large += 1
-        else:
-            self._entries[name] = entry
-
     def _flight(self, kind: Kind[Any], key: Hashable, load: Callable[[], Any]) -> _Flight:
+        """Note a load; called under the lock."""
         flight = _Flight(kind, key, load)
         self._flights[flight.name] = flight
         return flight
-
-    def _begin_round(self, now: float) -> bool:
-        """Count one more refresh that is to come; return whether it is the first of its round."""
-        self._pending += 1
-        if self._round is not None:
-            return False
-        self._round = _Round(now, replace(self._counts))
-        return True
-
-    def _end_round(self) -> dict[str, object] | None:
-        """Return the round's line if it is over, or has lasted so long that it is told in parts."""
-        round_, now, after = self._round, self._clock(), self._counts
-        if round_ is None or (self._pending and now - round_.began < _ROUND_SECONDS):
-            return None
-        before = round_.before
-        served = after.hits + after.stale - before.hits - before.stale
-        asked = served + after.misses - before.misses
-        line: dict[str, object] = {
-            "refreshed": after.refreshes - before.refreshes,
-            "failed": after.refresh_failures - before.refresh_failures,
-            "stale_answers": after.stale - before.stale,
-            "hit_rate": round(served / asked, 4) if asked else None,
-            "entries": len(self._entries),
-            "megabytes": round(self._entries.currsize / 1e6, 1),
-            "total_seconds": round(now - round_.began, 4),
-        }
-        if round_.problem is not None:
-            line["problem"] = round_.problem
-        self._round = _Round(now, replace(after)) if self._pending else None
-        return line

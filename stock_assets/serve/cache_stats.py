@@ -69,7 +69,6 @@ class Counts:
     refresh_failures: int = 0
     refresh_seconds: float = 0.0
     invalidations: int = 0
-    too_large: int = 0
     behind_hits: int = 0
 
 

@@ -39,6 +39,7 @@ from stock_assets_tests.benchmarks.made_up_bars import UPDATED_AT, bars, codes, 
 _HOT_SHARE, _HOT_KEYS = 0.95, 0.05
 _MARKET_DAYS = 20
 _MOST_READS = 2_000_000
+_MOMENTS = (0.1, 0.25, 0.5, 0.75, 0.97)
 
 Question = Callable[[Store], pl.DataFrame]
 
@@ -72,7 +73,7 @@ def cache(
         _fill(installation.database, stocks, days)
         questions = _questions(stocks, days)
         print(f"{stocks} stocks x {days} days, {len(questions)} keys; {readers} readers, {think:g} s between questions")
-        print("| readers | s | reads/s | P50 ms | P95 ms | P99 ms | longest ms |")
+        print("| readers | s | reads/s begun | P50 ms | P95 ms | P99 ms | longest ms |")
         print("|---|---|---|---|---|---|---|")
         plain = Store(installation)
         _line("without a cache, with pauses", short, _read(plain, questions, readers, short, think))
@@ -94,7 +95,8 @@ def cache(
     print(f"held {stats.entries} values, {stats.bytes / 1e6:.0f} MB counted, evictions {stats.evictions}")
     print(f"lock: {stats.lock_waits:,} waits, {stats.lock_wait_seconds:.3f} s in all, longest "
           f"{stats.longest_lock_wait_seconds * 1000:.1f} ms")  # fmt: skip
-    print(f"RSS MB after 1/10, 1/2, all of the time: {', '.join(f'{value / 1e6:.0f}' for value in rss.values)}")
+    shares = " ".join(f"{share:.0%}" for share in _MOMENTS)
+    print(f"RSS MB after {shares} of the time: {' '.join(f'{value / 1e6:.0f}' for value in rss.values)}")
     _locks()
 
 
@@ -247,7 +249,7 @@ class _Rss:
 
     def __init__(self, seconds: float) -> None:
         self.values: list[int] = []
-        self._moments = (0.1 * seconds, 0.5 * seconds, 0.97 * seconds)
+        self._moments = [share * seconds for share in _MOMENTS]
         self._is_over = threading.Event()
 
     @contextmanager
