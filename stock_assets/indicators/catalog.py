@@ -405,13 +405,14 @@ FAMILIES: tuple[Family, ...] = (
     STREAK,
 )
 
-_RULES = "交易所规则 | exchange rules"
+EXCHANGE_RULES = "交易所规则 | exchange rules"
+"""What stands for a formula where there is none."""
 LIMITS: tuple[Indicator, ...] = (
     Indicator(
         name="limit_up_price",
         zh="涨停价；无涨跌幅限制时为空",
         en="limit-up price; null where there is no limit",
-        formula=_RULES,
+        formula=EXCHANGE_RULES,
         first_row=1,
         basis="traded",
         unit="CNY",
@@ -420,7 +421,7 @@ LIMITS: tuple[Indicator, ...] = (
         name="limit_down_price",
         zh="跌停价；无涨跌幅限制时为空",
         en="limit-down price; null where there is no limit",
-        formula=_RULES,
+        formula=EXCHANGE_RULES,
         first_row=1,
         basis="traded",
         unit="CNY",
@@ -429,7 +430,7 @@ LIMITS: tuple[Indicator, ...] = (
         name="is_limit_up",
         zh="收盘涨停",
         en="closed at the limit-up price",
-        formula=_RULES,
+        formula=EXCHANGE_RULES,
         first_row=1,
         kind="boolean",
     ),
@@ -437,7 +438,7 @@ LIMITS: tuple[Indicator, ...] = (
         name="is_limit_down",
         zh="收盘跌停",
         en="closed at the limit-down price",
-        formula=_RULES,
+        formula=EXCHANGE_RULES,
         first_row=1,
         kind="boolean",
     ),

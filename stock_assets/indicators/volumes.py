@@ -116,4 +116,4 @@ def volume_averages(bars: Bars, segments: Segments, choices: Choices, _before: A
         if skip == 0:
             out[4, place] = np.nan
         late = max(1 - skip, 0)
-        _put_ratios(volume[skip + late :], means[skip + late - 1 :], 1.0, out[4, place + late : until])
+        _put_ratios(volume[skip + late :], means[skip + late - 1 : rows - 1], 1.0, out[4, place + late : until])

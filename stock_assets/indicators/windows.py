@@ -103,7 +103,7 @@ def begin_sums(values: Array, start: int, width: int, windows: int, sums: Array)
 
 
 def _put_means(sums: Array, width: int, skip: int, means: Array) -> None:
-    means[:] = sums[skip:] / width
+    means[:] = sums[skip : skip + len(means)] / width
 
 
 @compiled_or(_put_means)

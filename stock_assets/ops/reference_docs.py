@@ -1,12 +1,14 @@
-"""The reference pages that are written from the code itself, as Markdown: tables, settings and `.env.example`.
+"""The reference pages that are written from the code itself, as Markdown: tables, indicators, settings and `.env.example`.
 
 A test holds the committed pages to these texts. Prose does not belong here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stock_assets.domain.contract import Column, Table
+from stock_assets.indicators.catalog import EXCHANGE_RULES, FAMILIES, LIMITS
+from stock_assets.indicators.family import Family, Indicator
 from stock_assets.settings import Knob, knobs
 from stock_assets.storage.tables import TABLES
 
@@ -24,6 +26,7 @@ def reference_pages() -> Mapping[Path, str]:
     """Return every generated file: its path in the repository and its whole text."""
     return {
         Path("docs/tables.md"): tables_page(),
+        Path("docs/indicator-list.md"): indicators_page(),
         Path("docs/settings.md"): settings_page(),
         Path(".env.example"): env_example(),
     }
@@ -49,6 +52,31 @@ def tables_page() -> str:
             *[f"- [`{table.name}`](#{table.name})：{table.zh} | {table.en}" for table in TABLES],
             "",
             *[line for table in TABLES for line in _table(table)],
+        ],
+    )
+
+
+def indicators_page() -> str:
+    """Return the page of indicators: every family with its columns, formulas and first rows."""
+    return "\n".join(
+        [
+            "# 指标一览 | List of indicators",
+            "",
+            "本页由代码生成；约定见[技术指标](indicators.md)。首行：序列中首个有值的行，从 1 数起。",
+            "基准：`price` 随复权因子成比例，`traded` 为不复权价格，`none` 与价格水平无关。",
+            "",
+            "Generated from the code; for conventions see [technical indicators](indicators.md). First row: the row of a series, counted",
+            "from 1, that has the first value. Basis: `price` in proportion to the adjustment factor, `traded` as traded, `none` without",
+            "a level of prices.",
+            "",
+            *[line for family in FAMILIES for line in _family(family)],
+            "## limits",
+            "",
+            "涨跌停：由当日适用的交易所规则得出。",
+            "",
+            "Price limits, by the exchange's rule of the day.",
+            "",
+            *_indicators(LIMITS),
         ],
     )
 
@@ -114,6 +142,33 @@ def _column(column: Column) -> str:
     choices = f"（{'、'.join(f'`{choice}`' for choice in column.choices)}）" if column.choices else ""
     null = "是 yes" if column.nullable else ""
     return _row(f"`{column.name}`", _KINDS[column.kind], column.unit, null, f"{column.zh}<br>{column.en}{choices}")
+
+
+def _family(family: Family) -> list[str]:
+    inputs = "、".join(f"`{name}`" for name in family.inputs)
+    return [
+        f"## {family.name}",
+        "",
+        f"{family.zh} | {family.en}。输入 Inputs：{inputs}。之前的行 Rows before：{family.lookback}。来源 Source：{family.source}。",
+        "",
+        *_indicators(family.indicators),
+    ]
+
+
+def _indicators(indicators: Sequence[Indicator]) -> list[str]:
+    return [
+        "| 列 Column | 含义 Meaning | 公式 Formula | 首行 First row | 单位 Unit | 基准 Basis |",
+        "|---|---|---|---|---|---|",
+        *[_indicator(indicator) for indicator in indicators],
+        "",
+    ]
+
+
+def _indicator(indicator: Indicator) -> str:
+    state = "（递推状态 state）" if indicator.is_state else ""
+    meaning = f"{indicator.zh}{state}<br>{indicator.en}"
+    formula = indicator.formula if indicator.formula == EXCHANGE_RULES else f"`{indicator.formula}`"
+    return _row(f"`{indicator.name}`", meaning, formula, str(indicator.first_row), indicator.unit, indicator.basis)
 
 
 def _setting(knob: Knob) -> str:

@@ -17,6 +17,7 @@ PAGES = [
     "first-steps",
     "reading",
     "finance",
+    "indicators",
     "architecture",
     "tables",
     "settings",

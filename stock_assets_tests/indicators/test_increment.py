@@ -10,47 +10,15 @@ from hypothesis import strategies as st
 from stock_assets.indicators.catalog import FAMILIES
 from stock_assets.indicators.compute import column_names, compute
 from stock_assets.indicators.conventions import Conventions
-from stock_assets.indicators.panel import LOOKBACK, Array, Bars, Segments
+from stock_assets.indicators.panel import Array, Bars
 from stock_assets_tests.indicators.made_up_series import made_up_bars, same_bits, whole
+from stock_assets_tests.indicators.runs import run
 
 NAMES = column_names(FAMILIES)
 
 
 def whole_series(bars: Bars, lengths: list[int], conventions: Conventions) -> Array:
     return compute(bars, whole(lengths), FAMILIES, conventions=conventions, threads=1)
-
-
-def run(bars: Bars, lengths: list[int], split: list[tuple[int, int]], known: Array, conventions: Conventions) -> Array:
-    """Compute rows [low, high) of every stock, as far as it has them, from what a run before them has left."""
-    bounds = np.cumsum([0, *lengths]).tolist()
-    asked = [
-        (begin, begin + min(low, end - begin), begin + min(high, end - begin))
-        for (begin, end), (low, high) in zip(pairwise(bounds), split, strict=True)
-    ]
-    asked = [(begin, first, end) for begin, first, end in asked if end > first]
-    firsts = np.array([first for _, first, _ in asked], dtype=np.int64)
-    ends = np.array([end for *_, end in asked], dtype=np.int64)
-    begins = np.array([begin for begin, *_ in asked], dtype=np.int64)
-    is_new = firsts - begins < LOOKBACK
-    segments = Segments(
-        np.where(is_new, begins, firsts - LOOKBACK),
-        firsts,
-        ends,
-        np.cumsum(ends - firsts) - (ends - firsts),
-        np.arange(len(asked)),
-        is_new,
-    )
-    before = np.full((len(NAMES), len(asked)), np.nan)
-    before[:, ~is_new] = known[:, firsts[~is_new] - 1]
-    # Only what a run may look at is there to be looked at.
-    seen = np.zeros(len(bars.close), dtype=bool)
-    for begin, end in zip(segments.begin, ends, strict=True):
-        seen[begin:end] = True
-    shown = Bars(*(np.where(seen, field, np.nan) for field in bars))
-    found = compute(shown, segments, FAMILIES, conventions=conventions, before=before, threads=1)
-    for first, end, place in zip(firsts, ends, segments.place, strict=True):
-        known[:, first:end] = found[:, place : place + end - first]
-    return known
 
 
 def differing(one: Array, other: Array) -> list[str]:
@@ -74,7 +42,7 @@ def test_any_split_of_a_history_gives_the_bits_of_the_whole(
     for low, high in pairwise(bounds):
         # Every stock is cut at other rows.
         split = [(low + shift * stock if low else 0, high + shift * stock) for stock in range(len(lengths))]
-        known = run(bars, lengths, split, known, conventions)
+        known = run(bars, lengths, split, known, conventions, FAMILIES)
     assert differing(known, expected) == []
 
 
@@ -96,7 +64,7 @@ def test_other_conventions_keep_the_law(conventions: Conventions) -> None:
     expected = whole_series(bars, lengths, conventions)
     known = np.full_like(expected, np.nan)
     for low, high in pairwise([0, 1, 5, 9, 14, 27, 100, 250, 251, 300, 599, 1000]):
-        known = run(bars, lengths, [(low, high)] * len(lengths), known, conventions)
+        known = run(bars, lengths, [(low, high)] * len(lengths), known, conventions, FAMILIES)
     assert differing(known, expected) == []
 
 
@@ -110,7 +78,7 @@ def test_one_row_a_night_for_300_nights_gives_the_bits_of_the_whole() -> None:
         known[:, end - 300 : end] = np.nan
     for night in range(300):
         rows = [length - 300 + night for length in lengths]
-        known = run(bars, lengths, [(row, row + 1) for row in rows], known, conventions)
+        known = run(bars, lengths, [(row, row + 1) for row in rows], known, conventions, FAMILIES)
     assert differing(known, expected) == []
 
 
