@@ -19,6 +19,7 @@ from stock_assets.assets.partitions import trading_days
 from stock_assets.assets.reference import REFERENCE_ASSETS
 from stock_assets.assets.resources import baostock_resource, store_resource, tushare_resource
 from stock_assets.assets.source_checks import source_checks
+from stock_assets.assets.technical import technical_assets, technical_checks
 from stock_assets.automation.finance_jobs import finance_history_job, finance_increment_job, finance_schedule
 from stock_assets.automation.jobs import market_jobs
 from stock_assets.automation.schedules import nightly_schedule
@@ -39,8 +40,14 @@ def build_definitions(installation: Installation) -> Definitions:
 def _definitions(installation: Installation, days: TimeWindowPartitionsDefinition) -> Definitions:
     raw = RawTables.of(installation)
     return Definitions(
-        assets=[*REFERENCE_ASSETS, *market_assets(days, raw), *finance_assets(days)],
-        asset_checks=[*REFERENCE_CHECKS, *market_checks(days), *source_checks(days), *failure_checks()],
+        assets=[*REFERENCE_ASSETS, *market_assets(days, raw), *technical_assets(days), *finance_assets(days)],
+        asset_checks=[
+            *REFERENCE_CHECKS,
+            *market_checks(days),
+            *source_checks(days),
+            *technical_checks(days),
+            *failure_checks(),
+        ],
         jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],
         schedules=[nightly_schedule(installation), finance_schedule(installation)],
         resources={

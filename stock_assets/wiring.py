@@ -21,10 +21,14 @@ from stock_assets.domain.alerts import Notify, tell_nobody
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
 from stock_assets.domain.errors import ConfigurationError
 from stock_assets.domain.quarters import periods_between
+from stock_assets.indicators.catalog import FAMILIES
+from stock_assets.indicators.family import Family
 from stock_assets.logs.setup import configure_logging, log_file
 from stock_assets.pipeline.context import PipelineContext, Progress, no_progress
 from stock_assets.pipeline.finance_context import FinanceContext
+from stock_assets.pipeline.own_indicators import own_families
 from stock_assets.pipeline.snapshot import SnapshotContext
+from stock_assets.pipeline.technical_context import TechnicalContext
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
 from stock_assets.sources.limiter import PacedLedger, RateLimiter
@@ -174,9 +178,41 @@ class Installation:
 
     def reader(self) -> Reader:
         """Return a reader of the store, closed with the installation."""
-        reader = Reader(self.database)
+        reader = Reader(self.database, families=self._readable_families())
         self._exit.callback(reader.close)
         return reader
+
+    @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """The indicators of this store: those that every store has, and those of one's own.
+
+        Errors: `ConfigurationError` when a file of one's own cannot be used.
+        """
+        folder = self.settings.indicators_folder or self.settings.home / "indicators"
+        return (*FAMILIES, *own_families(folder))
+
+    def _readable_families(self) -> tuple[Family, ...]:
+        """Return the indicators that can be read whatever is wrong with a file of one's own."""
+        try:
+            return self.families
+        except ConfigurationError:
+            return FAMILIES
+
+    def technicals(self, *, run_id: str | None = None) -> TechnicalContext:
+        """Return what computing and checking indicators needs: the store, and no source.
+
+        Errors: `ConfigurationError` as `families`.
+        """
+        index_management.restore(self.database)
+        return TechnicalContext(
+            database=self.database,
+            calendar=self.calendar,
+            now=self.now,
+            families=self.families,
+            ring=self.settings.home / "cache" / f"ring-{self.database.name}.bin",
+            run_id=run_id,
+            progress=self.progress,
+        )
 
     @cached_property
     def quota(self) -> QuotaLedger:

@@ -13,6 +13,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from stock_assets.assets.loads import JOB_TYPE_TAG
 from stock_assets.assets.market import RawTables
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
+from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.daily_sync import DailyJob
 
 _REFERENCE = AssetSelection.assets("trading_calendar", "securities")
@@ -33,17 +34,17 @@ def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
         ),
         define_asset_job(
             HISTORY,
-            bars | factors,
+            bars | factors | AssetSelection.assets(TECHNICAL_DAILY.name),
             tags=_task("DAILY_HISTORY"),
             executor_def=in_process_executor,
-            description="一段历史的日线与复权因子，只补缺口 | bars and factors of a range, gaps only",
+            description="一段历史的日线与复权因子，只补缺口，再计算技术指标 | bars and factors of a range, gaps only; then indicators",
         ),
         define_asset_job(
             NIGHTLY,
             AssetSelection.all(),
             tags=_task("DAILY_INCREMENTAL"),
             executor_def=in_process_executor,
-            description="每晚：日历、证券、日线、复权因子 | every night: calendar, securities, bars, factors",
+            description="每晚：日历、证券、日线、复权因子、技术指标 | every night: calendar, securities, bars, factors, indicators",
         ),
     ]
 

@@ -27,6 +27,14 @@ _COMMANDS = {
     "nightly": ("load:nightly", "运行每晚任务 | run the nightly job"),
     "history": ("finance_load:history", "装载历史，可停可续 | load history; stop and go on at will"),
     "backfill-daily": ("load:backfill_daily", "只补一段日期内缺失的日线 | load exactly what is missing of a range"),
+    "backfill-technicals": (
+        "technicals:backfill_technicals",
+        "计算一段日期的技术指标 | compute the indicators of a range",
+    ),
+    "check-technicals": (
+        "technicals:check_technicals",
+        "重算指标，与存储逐位比对 | compute indicators again and compare",
+    ),
     "plan": (
         "finance_load:plan",
         "先看代价：请求数、用时、配额 | requests, minutes and quota before anything is fetched",
@@ -35,6 +43,7 @@ _COMMANDS = {
     "failures": ("failures:failures_command", "未解决的失败记录 | unresolved failure records"),
     "coverage": ("look:coverage_command", "缺什么，按（证券，交易日） | what is missing, by (stock, day)"),
     "bars": ("look:bars_command", "一只证券的日线 | one stock's daily bars"),
+    "technicals": ("technicals:technicals_command", "一只证券的技术指标 | one stock's technical indicators"),
     "finance": (
         "finance:finance_command",
         "一只证券的财务指标 | one stock's finance indicators",

@@ -35,6 +35,10 @@ _CHECKS: Final = {
         "两个数据源的日线不一致：{differences that fail} 处，共比较 {stock-days compared} 条日线（详见 Dagster 的检查 sources_agree）",
         "the sources differ in {differences that fail} values of {stock-days compared} bars (see check sources_agree in Dagster)",
     ),
+    "technical_daily_recomputed": (
+        "技术指标与重算结果不一致：{values that differ} 个数值，缺 {rows missing} 行，多 {rows without a bar} 行；修复：{next step}",
+        "indicators are not what their bars say: {values that differ} values, {rows missing} rows missing; repair: {next step}",
+    ),
     "stock_daily_failures": (
         "日线有 {unresolved} 项失败未解决，其中 {wait for a person} 项待人处理；查看：stock-assets failures",
         "{unresolved} failures of daily bars are unresolved, {wait for a person} wait for a person; see `stock-assets failures`",

@@ -110,6 +110,18 @@ _HEADS: Final = {
     "trix_12": "TRIX",
     "bar_number": "第几根",
     "input_digest": "输入摘要",
+    "column": "列",
+    "stored": "存储值",
+    "computed": "重算值",
+    "ma_5": "MA5",
+    "ma_20": "MA20",
+    "dif": "DIF",
+    "dea": "DEA",
+    "macd": "MACD",
+    "kdj_k": "K",
+    "kdj_d": "D",
+    "kdj_j": "J",
+    "rsi_6": "RSI6",
 }
 # Where the column's own name is wider than what it holds.
 _SHORT_NAMES: Final = {

@@ -24,6 +24,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "snapshot.day": ("[每日快照] 交易日", "[daily snapshot] trading day"),
     "snapshot.prune": ("[每日快照] 按设置删除", "[daily snapshot] let go as settings say"),
     "technicals.run": ("[技术指标] 合计", "[technicals] total"),
+    "technicals.check": ("[技术指标] 重算比对", "[technicals] recomputed and compared"),
     "technicals.family": ("[技术指标] 计算完成", "[technicals] computed"),
     "ring.useless": (
         "[技术指标] 近期日线缓存不可用，改从存储读取",
@@ -123,6 +124,8 @@ FIELDS: dict[str, tuple[str, str]] = {
     "compute_seconds": ("计算", "computing"),
     "write_seconds": ("写入", "writing"),
     "family": ("指标", "indicator"),
+    "cells": ("比对数值", "values compared"),
+    "differing": ("不一致", "differing"),
     "path": ("文件", "file"),
     "kind": ("类别", "kind"),
     "key": ("键", "key"),

@@ -63,7 +63,12 @@ def compute_technicals(
         work.split.update(report.split)
     for family in context.families:
         if (seconds := report.family_seconds.get(family.name)) is not None:
-            _log.info("technicals.family", family=family.zh, stocks=len(report.stocks), total_seconds=round(seconds, 4))
+            _log.info(
+                "technicals.family",
+                family=family.name.upper(),
+                stocks=len(report.stocks),
+                total_seconds=round(seconds, 4),
+            )
     return report
 
 

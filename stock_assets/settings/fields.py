@@ -83,6 +83,13 @@ class Settings(BaseSettings):
         "address of an external PostgreSQL; unset means the embedded one",
         ("postgresql:// 开头的地址", "an address that begins with postgresql://"),
     )
+    indicators_folder: Annotated[Path, BeforeValidator(stripped)] | None = _knob(
+        "STOCK_ASSETS_INDICATORS",
+        None,
+        "自定义指标所在文件夹，每个 .py 文件一组；不设则为数据目录下的 indicators",
+        "folder of indicators of one's own, one .py file each; unset means indicators in the data folder",
+        ("一个文件夹的路径", "the path of a folder"),
+    )
     source: Annotated[SourceChoice, BeforeValidator(lowered)] = _knob(
         "STOCK_ASSETS_SOURCE",
         "auto",
