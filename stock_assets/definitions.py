@@ -18,6 +18,7 @@ from stock_assets.assets.market import RawTables, market_assets
 from stock_assets.assets.partitions import trading_days
 from stock_assets.assets.reference import REFERENCE_ASSETS
 from stock_assets.assets.resources import baostock_resource, store_resource, tushare_resource
+from stock_assets.assets.snapshots import snapshot_assets, snapshot_checks
 from stock_assets.assets.source_checks import source_checks
 from stock_assets.assets.technical import technical_assets, technical_checks
 from stock_assets.automation.finance_jobs import finance_history_job, finance_increment_job, finance_schedule
@@ -40,12 +41,19 @@ def build_definitions(installation: Installation) -> Definitions:
 def _definitions(installation: Installation, days: TimeWindowPartitionsDefinition) -> Definitions:
     raw = RawTables.of(installation)
     return Definitions(
-        assets=[*REFERENCE_ASSETS, *market_assets(days, raw), *technical_assets(days), *finance_assets(days)],
+        assets=[
+            *REFERENCE_ASSETS,
+            *market_assets(days, raw),
+            *technical_assets(days),
+            *snapshot_assets(days),
+            *finance_assets(days),
+        ],
         asset_checks=[
             *REFERENCE_CHECKS,
             *market_checks(days),
             *source_checks(days),
             *technical_checks(days),
+            *snapshot_checks(days),
             *failure_checks(),
         ],
         jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],

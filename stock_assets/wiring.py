@@ -167,9 +167,17 @@ class Installation:
         return self.settings.home / "snapshots" / self.database.name
 
     def snapshots(self, *, run_id: str | None = None) -> SnapshotContext:
-        """Return what publishing and letting go of snapshots needs: the store, and no source."""
+        """Return what publishing and letting go of snapshots needs: the store, and no source.
+
+        Errors: `ConfigurationError` as `families`.
+        """
         return SnapshotContext(
-            database=self.database, calendar=self.calendar, now=self.now, run_id=run_id, progress=self.progress
+            database=self.database,
+            calendar=self.calendar,
+            now=self.now,
+            run_id=run_id,
+            progress=self.progress,
+            families=self.families,
         )
 
     def snapshot_reader(self) -> SnapshotReader:

@@ -44,7 +44,7 @@ def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
             AssetSelection.all(),
             tags=_task("DAILY_INCREMENTAL"),
             executor_def=in_process_executor,
-            description="每晚：日历、证券、日线、复权因子、技术指标 | every night: calendar, securities, bars, factors, indicators",
+            description="每晚：日历、证券、日线、因子、指标、快照 | every night: calendar, securities, bars, factors, indicators, snapshot",
         ),
     ]
 

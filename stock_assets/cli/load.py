@@ -30,8 +30,8 @@ NIGHTLY, HISTORY = "nightly_job", "sync_history_daily_data_job"
 def nightly(session: Session, day: date | None) -> None:
     """运行每晚任务 | run the nightly job.
 
-    日历、证券、日线、复权因子；已有的交易日会重新核对。 | Calendar, securities, bars, factors; a day that is there is
-    asked again and compared.
+    日历、证券、日线、复权因子、技术指标、每日快照；已有的交易日会重新核对。 | Calendar, securities, bars, factors, indicators,
+    snapshot; a day that is there is asked again and compared.
     """
     run_and_report(session, NIGHTLY, [day or session.installation.last_final()])
 

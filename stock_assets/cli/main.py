@@ -35,6 +35,10 @@ _COMMANDS = {
         "technicals:check_technicals",
         "重算指标，与存储逐位比对 | compute indicators again and compare",
     ),
+    "backfill-snapshots": (
+        "snapshot:backfill_snapshots",
+        "生成一段日期的每日快照 | make the snapshots of a range",
+    ),
     "plan": (
         "finance_load:plan",
         "先看代价：请求数、用时、配额 | requests, minutes and quota before anything is fetched",

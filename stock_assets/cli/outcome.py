@@ -39,6 +39,10 @@ _CHECKS: Final = {
         "技术指标与重算结果不一致：{values that differ} 个数值，缺 {rows missing} 行，多 {rows without a bar} 行；修复：{next step}",
         "indicators are not what their bars say: {values that differ} values, {rows missing} rows missing; repair: {next step}",
     ),
+    "cache_snapshot_whole": (
+        "快照文件缺失或已损坏：{not whole}；修复：{next step}",
+        "snapshot files are missing or damaged: {not whole}; repair: {next step}",
+    ),
     "stock_daily_failures": (
         "日线有 {unresolved} 项失败未解决，其中 {wait for a person} 项待人处理；查看：stock-assets failures",
         "{unresolved} failures of daily bars are unresolved, {wait for a person} wait for a person; see `stock-assets failures`",

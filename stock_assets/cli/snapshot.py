@@ -1,4 +1,4 @@
-"""The command that shows a day's ready-made snapshot, or which snapshots there are."""
+"""Commands about daily snapshots: show one, list them, make those of a range."""
 
 from datetime import date
 from pathlib import Path
@@ -6,10 +6,12 @@ from pathlib import Path
 import click
 import polars as pl
 
-from stock_assets.cli.options import DAY
+from stock_assets.cli.options import DAY, sessions_of
+from stock_assets.cli.progress import ProgressDisplay
 from stock_assets.cli.rows_out import check_output, give_rows, output_options
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.errors import ConfigurationError, InvalidInput
+from stock_assets.pipeline.snapshot import prune_snapshots, publish_snapshots
 from stock_assets.storage.snapshot_reader import SnapshotReader
 
 _TOP = 20
@@ -83,6 +85,40 @@ def snapshot_command(  # noqa: PLR0913  one parameter per option
         give_rows(session, reader.read(asked, columns), form, out, columns=(), title="")
         return
     _show(session, reader, asked, columns)
+
+
+@click.command(
+    "backfill-snapshots",
+    epilog="例：stock-assets backfill-snapshots --start 2026-01-01 --end 2026-03-31"
+    " | e.g. stock-assets backfill-snapshots --start 2026-01-01 --end 2026-03-31",
+)
+@click.option("--start", type=DAY, required=True, help="起始日 | first day")
+@click.option("--end", type=DAY, help="截止日，默认与起始日相同 | last day, the first one by default")
+@pass_session
+def backfill_snapshots(session: Session, start: date, end: date | None) -> None:
+    """生成一段日期的每日快照 | make the snapshots of a range.
+
+    只用存储中已有的数据，不发请求；输入未变的交易日不写入任何内容。 | From what is in the store, without a request; a day
+    whose inputs are what they were writes nothing.
+    """
+    installation = session.installation
+    days = sessions_of(installation.calendar, start, end or start)
+    settings, folder = installation.settings, installation.snapshot_folder
+    with ProgressDisplay(session.errors, session.language, counted=("天", "days")) as display:
+        installation.progress = display
+        made = installation.snapshots()
+        report = publish_snapshots(made, days, folder)
+    gone = prune_snapshots(
+        made, folder, keep_days=settings.snapshot_keep_days, keep_versions=settings.snapshot_keep_versions
+    )
+    published, rewritten, same = (report.count(verdict) for verdict in ("published", "rewritten", "unchanged"))
+    session.tell(
+        f"每日快照：新发布 {published} 天，重新写入 {rewritten} 天，未变 {same} 天；按设置删除 {len(gone)} 份",
+        f"daily snapshots: {published} days published, {rewritten} written again, {same} unchanged; "
+        f"{len(gone)} let go as settings say",
+    )
+    if (failure := report.failure()) is not None:
+        raise failure
 
 
 def _show(session: Session, reader: SnapshotReader, asked: date | str, columns: list[str] | None) -> None:

@@ -154,8 +154,8 @@ class BackupFailed(StockAssetsError, Permanent):
 class SnapshotDamaged(StockAssetsError, Permanent):
     """A snapshot's file is missing or not what was written; publishing the day again writes it again."""
 
-    zh = "快照文件 {path} 缺失或已损坏。重新发布该日即可：stock-assets nightly --date 日期"
-    en = "the snapshot file {path} is missing or damaged; publish its day again: `stock-assets nightly --date DAY`"
+    zh = "快照文件 {path} 缺失或已损坏。重新生成即可：stock-assets backfill-snapshots --start 该日"
+    en = "the snapshot file {path} is missing or damaged; make its day's again: `stock-assets backfill-snapshots --start DAY`"
 
 
 class DataRefused(StockAssetsError, Permanent):

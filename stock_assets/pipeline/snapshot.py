@@ -99,9 +99,10 @@ class SnapshotReport:
                 problem=f"no snapshot of {days}, of which the store lacks bars; load them first: `{command}`",
                 problem_zh=f"没有 {days} 的快照：存储中缺少行情，请先装载：{command}",
             )
+        command = f"stock-assets backfill-technicals --start {first.day} --end {last.day}"
         return InvalidInput(
-            problem=f"no snapshot of {days}, of which the store lacks indicators; materialize technical_daily first",
-            problem_zh=f"没有 {days} 的快照：存储中缺少技术指标，请先生成 technical_daily",
+            problem=f"no snapshot of {days}, of which the store lacks indicators; compute them first: `{command}`",
+            problem_zh=f"没有 {days} 的快照：存储中缺少技术指标，请先计算：{command}",
         )
 
 

@@ -156,6 +156,6 @@ class SnapshotReader:
                 problem_zh=f"{of} 不是交易日，上一个交易日是 {before}",
             )
         return InvalidInput(
-            problem=f"there is no snapshot of {of}; `stock-assets nightly --date {of}` makes it",
-            problem_zh=f"没有 {of} 的快照；stock-assets nightly --date {of} 可生成",
+            problem=f"there is no snapshot of {of}; `stock-assets backfill-snapshots --start {of}` makes it",
+            problem_zh=f"没有 {of} 的快照；stock-assets backfill-snapshots --start {of} 可生成",
         )

@@ -84,7 +84,7 @@ def test_an_id_is_read_for_ever_and_the_list_says_why_there_is_each(published: I
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("2026-10-30",), "there is no snapshot of 2026-10-30; `stock-assets nightly --date 2026-10-30` makes it"),
+        (("2026-10-30",), "there is no snapshot of 2026-10-30; `stock-assets backfill-snapshots --start 2026-10-30`"),
         (("2026-11-21",), "2026-11-21 is not a trading day; the last one before it is 2026-11-20"),
         (("--id", "0123456789abcdef"), "there is no snapshot 0123456789abcdef; `stock-assets snapshot --list` shows"),
         (("2026-11-20", "--id", "0123456789abcdef"), "name a day or an --id, not both"),
@@ -106,7 +106,22 @@ def test_a_damaged_file_is_data_refused(published: Installation, call: Call) -> 
     file.write_bytes(file.read_bytes()[:-1])
     said = call("snapshot", "2026-11-20")
     assert said.code == 65
-    assert "publish its day again" in said.err
+    assert "make its day's again" in said.err
+
+
+def test_a_range_is_made_from_the_store_and_says_what_it_lacks(published: Installation, call: Call) -> None:
+    week = ("--start", "2026-11-16", "--end", "2026-11-20")
+    said = call("backfill-snapshots", *week)
+    assert (said.code, said.out) == (
+        0, "daily snapshots: 0 days published, 0 written again, 5 unchanged; 0 let go as settings say\n"
+    )  # fmt: skip
+    with published.database.dedicated() as connection:
+        connection.execute("DELETE FROM technical_daily WHERE trade_date = '2026-11-18'")
+        connection.execute("UPDATE stock_daily SET close = 10.9 WHERE ts_code = '600000.SH'")
+    said = call("backfill-snapshots", *week)
+    assert said.code == 2
+    assert "4 days published" in said.out
+    assert "backfill-technicals --start 2026-11-18 --end 2026-11-18" in said.err
 
 
 def test_a_store_without_snapshots_says_what_makes_them(

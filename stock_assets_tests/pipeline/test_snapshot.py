@@ -312,9 +312,7 @@ def test_files_that_no_row_knows_are_swept(workshop: SnapshotWorkshop) -> None:
 
 def test_a_reader_of_a_day_or_an_id_is_told_what_is_wrong_with_it(workshop: SnapshotWorkshop) -> None:
     reader = workshop.reader()
-    with pytest.raises(
-        InvalidInput, match="no snapshot of 2026-11-20; `stock-assets nightly --date 2026-11-20` makes it"
-    ):
+    with pytest.raises(InvalidInput, match="no snapshot of 2026-11-20; `stock-assets backfill-snapshots --start"):
         reader.read(FRIDAY)
     with pytest.raises(InvalidInput, match="2026-11-22 is not a trading day; the last one before it is 2026-11-20"):
         reader.read(date(2026, 11, 22))
@@ -329,7 +327,7 @@ def test_a_reader_of_a_day_or_an_id_is_told_what_is_wrong_with_it(workshop: Snap
         reader.read(FRIDAY)
     file = workshop.folder / workshop.row(FRIDAY).path
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(SnapshotDamaged, match="publish its day again"):
+    with pytest.raises(SnapshotDamaged, match="make its day's again"):
         workshop.reader().read(FRIDAY)
     file.unlink()
     with pytest.raises(SnapshotDamaged):
