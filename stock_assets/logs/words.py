@@ -123,6 +123,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "read_seconds": ("读取", "reading"),
     "compute_seconds": ("计算", "computing"),
     "write_seconds": ("写入", "writing"),
+    "keep_seconds": ("缓存", "caching"),
     "family": ("指标", "indicator"),
     "cells": ("比对数值", "values compared"),
     "differing": ("不一致", "differing"),

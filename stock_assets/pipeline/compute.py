@@ -133,12 +133,11 @@ class _Run:
             panel = ring.with_stocks(new["ts_code"].unique().to_list()).panel(new)
             values = self.maker.values(panel.bars, panel.segments, panel.ring.values)
             frame = self.maker.rows(self.maker.inputs(new), values)
-        with self.report.step("write"):
-            with context.database.begin() as conn:
-                self._add(conn, frame, days[0], days[-1])
-                self._write_lines(conn, lines, dict(new.group_by("trade_date").len().iter_rows()))
-            ring = panel.moved_on(values)
-            save_ring(context.ring, ring, self.plan.token(days[-1]), names, days[-1])
+        with self.report.step("write"), context.database.begin() as conn:
+            self._add(conn, frame, days[0], days[-1])
+            self._write_lines(conn, lines, dict(new.group_by("trade_date").len().iter_rows()))
+        with self.report.step("keep"):
+            save_ring(context.ring, panel.moved_on(values), self.plan.token(days[-1]), names)
         self.report.stocks.update(new["ts_code"].unique())
         context.progress(done=len(days), total=len(days), rows=self.report.rows_written, label=str(days[-1]))
 
@@ -153,9 +152,9 @@ class _Run:
     def _ring_of_store(self, fresh: date) -> Ring:
         """Make the ring from the store; a stock whose newest row is not that of its newest bar is computed anew before."""
         while True:
-            with self.context.database.read() as conn:
-                series = self.maker.series(technicals.last_bars(conn, fresh, LOOKBACK))
-                values = technicals.last_values(conn, self.maker.table, fresh)
+            with Reader(self.context.database).snapshot() as session:
+                series = self.maker.series(technicals.last_bars(session, fresh, LOOKBACK))
+                values = technicals.last_values(session, self.maker.table, fresh)
             newest = series.group_by("ts_code").agg(pl.col("trade_date").last())
             odd = newest.join(values, on=["ts_code", "trade_date"], how="anti")["ts_code"]
             if odd.is_empty():

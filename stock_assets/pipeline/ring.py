@@ -6,10 +6,9 @@ damaged, is made anew from the store.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +22,8 @@ from stock_assets.indicators.panel import LOOKBACK, Array, Bars, Segments, bars_
 _log = structlog.get_logger(__name__)
 _MAGIC = b"stock_assets ring 1\n"
 _FIELDS = len(Bars._fields)
+# So few that their bars stay near the processor on the way.
+_STOCKS_A_PIECE = 128
 Places = npt.NDArray[np.int64]
 
 
@@ -115,20 +116,36 @@ class Panel:
         """Return the bars as kernels take them."""
         return Bars(*(self.together[field].reshape(-1) for field in range(_FIELDS)))
 
-    def moved_on(self, values: Array) -> Ring:
-        """Return the ring after the last of these bars; `values` are the results of the segments."""
+    def moved_on(self, values: Array) -> "MovedRing":
+        """Return what the ring is after the last of these bars; `values` are the results of the segments."""
         ring, chosen = self.ring, self.segments.slot
         counts = self.segments.end - self.segments.first
         steps = np.zeros(len(ring.codes), dtype=np.int64)
         steps[chosen] = counts
-        bars, lengths, newest = np.empty_like(ring.bars), ring.lengths.copy(), ring.values.copy()
-        for step in np.unique(steps):
-            moved = steps == step
-            where = slice(None) if moved.all() else moved
-            bars[:, where] = self.together[:, where, step : step + LOOKBACK]
-        lengths[chosen] = np.minimum(lengths[chosen] + counts, LOOKBACK)
+        newest = ring.values.copy()
         newest[:, chosen] = values[:, self.segments.place + counts - 1]
-        return Ring(ring.codes, lengths, bars, newest)
+        return MovedRing(ring.codes, np.minimum(ring.lengths + steps, LOOKBACK), newest, self.together, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class MovedRing:
+    """A ring on its way to a file: of `together` the LOOKBACK places from `steps` on, stock by stock."""
+
+    codes: tuple[str, ...]
+    lengths: Places
+    values: Array
+    together: Array
+    steps: Places
+
+    def parts(self) -> Iterator[Array]:
+        """Yield the file's numbers piece by piece: a copy of all bars would cost more than writing them."""
+        yield self.lengths.astype(np.float64)
+        for field in self.together:
+            for first in range(0, len(self.codes), _STOCKS_A_PIECE):
+                stocks = slice(first, first + _STOCKS_A_PIECE)
+                places = self.steps[stocks, np.newaxis] + np.arange(LOOKBACK)
+                yield np.take_along_axis(field[stocks], places, axis=1)
+        yield self.values
 
 
 def load_ring(path: Path | None, token: str, columns: Sequence[str]) -> Ring | None:
@@ -152,8 +169,9 @@ def _read(path: Path, token: str, columns: list[str]) -> Ring | None:
         if head["token"] != token or head["columns"] != columns:
             return None
         content = np.fromfile(file, dtype=np.float64)
-    if _checksum(content) != head["checksum"]:
+    if not len(content) or _checksum(content[:-1]) != int(content[-1:].view(np.uint64)[0]):
         raise ValueError("damaged")
+    content = content[:-1]
     codes = tuple(cast("list[str]", head["codes"]))
     lengths, bars, values = np.split(content, np.cumsum((len(codes), _FIELDS * len(codes) * LOOKBACK)))
     return Ring(
@@ -164,26 +182,21 @@ def _read(path: Path, token: str, columns: list[str]) -> Ring | None:
     )
 
 
-def save_ring(path: Path | None, ring: Ring, token: str, columns: Sequence[str], day: date) -> None:
-    """Write the ring to `path`, whole or not at all; a disk that refuses costs the next run a second, and this one nothing."""
+def save_ring(path: Path | None, ring: MovedRing, token: str, columns: Sequence[str]) -> None:
+    """Write the ring to `path`, whole or not at all; a disk that refuses costs the next run some seconds, and this one nothing."""
     if path is None:
         return
-    parts = (ring.lengths.astype(np.float64), ring.bars, ring.values)
-    head = {
-        "token": token,
-        "day": day.isoformat(),
-        "columns": list(columns),
-        "codes": ring.codes,
-        "checksum": sum(_checksum(part) for part in parts) % 2**64,
-    }
-    text = json.dumps(head).encode()
+    text = json.dumps({"token": token, "columns": list(columns), "codes": ring.codes}).encode()
     begun = path.with_name(f".{path.name}-{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with begun.open("wb") as file:
             file.write(_MAGIC + len(text).to_bytes(8, "little") + text)
-            for part in parts:
+            checksum = 0
+            for part in ring.parts():
+                checksum = (checksum + _checksum(part)) % 2**64
                 np.ascontiguousarray(part).tofile(file)
+            file.write(checksum.to_bytes(8, "little"))
         begun.replace(path)
     except OSError as error:
         _log.warning("ring.not_written", path=str(path), reason=" ".join(str(error).split()))

@@ -15,7 +15,7 @@ from stock_assets.pipeline.context import Progress, no_progress
 from stock_assets.pipeline.report import IngestReport
 from stock_assets.storage.database import Database
 
-Step = Literal["read", "compute", "write"]
+Step = Literal["read", "compute", "write", "keep"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class TechnicalContext:
 
 @dataclass(slots=True)
 class TechnicalReport(IngestReport):
-    """An `IngestReport` without requests: `split` has the seconds of reading, computing and writing."""
+    """An `IngestReport` without requests: `split` has the seconds of reading, computing, writing, and keeping a ring."""
 
     family_seconds: dict[str, float] = field(default_factory=dict[str, float])
     """Processor seconds of each family of indicators, over all threads."""

@@ -139,16 +139,17 @@ def bars_of_days(conn: Connection, first: date, last: date) -> pl.DataFrame:
     return copy_out(conn, query, _BAR_SCHEMA).sort("ts_code", "trade_date")
 
 
-def last_bars(conn: Connection, last: date, rows: int) -> pl.DataFrame:
+def last_bars(session: ArrowSession, last: date, rows: int) -> pl.DataFrame:
     """Return the newest `rows` bars of each stock's series up to `last`, by code and day."""
     query = sql.SQL(_LAST_BARS).format(columns=_BAR_COLUMNS, last=last, rows=rows)
-    return copy_out(conn, query, _BAR_SCHEMA).sort("ts_code", "trade_date")
+    return _rows(session, query, _BAR_KINDS).sort("ts_code", "trade_date")
 
 
-def last_values(conn: Connection, table: Table, last: date) -> pl.DataFrame:
+def last_values(session: ArrowSession, table: Table, last: date) -> pl.DataFrame:
     """Return the newest row up to `last` of each stock in `table`, by code."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.names))
-    return copy_out(conn, sql.SQL(_LAST_VALUES).format(columns=columns, last=last), table.schema)
+    query = sql.SQL(_LAST_VALUES).format(columns=columns, last=last)
+    return _rows(session, query, {column.name: column.kind for column in table.columns})
 
 
 def series_lengths(session: ArrowSession, last: date, ts_codes: Sequence[str] | None = None) -> pl.DataFrame:
