@@ -18,8 +18,10 @@ import pytest
 import sqlalchemy as sa
 
 from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.pipeline.compute import compute_technicals
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
+from stock_assets.pipeline.snapshot import publish_snapshots
 from stock_assets.serve import open_store
 from stock_assets.settings import Settings
 from stock_assets.storage.export import export_table
@@ -31,7 +33,7 @@ from stock_assets_tests.house.repository import ROOT
 from stock_assets_tests.quality.made_up_reports import QUARTER, report
 from stock_assets_tests.storage.test_finance import hear
 
-PAGES = ("README.md", "docs/first-steps.md", "docs/reading.md", "docs/finance.md")
+PAGES = ("README.md", "docs/first-steps.md", "docs/reading.md", "docs/finance.md", "docs/snapshots.md")
 COMMAND = "uv run stock-assets "
 # By how the line begins.
 NOT_RUN = {
@@ -107,6 +109,9 @@ def surroundings(
             days = installation.calendar.between(*_LOADED)
             assert ingest_days(installation.pipeline(), days).failure() is None
             assert ingest_factors(installation.pipeline(), days).failure() is None
+            assert compute_technicals(installation.technicals(), days).failure() is None
+            week = publish_snapshots(installation.snapshots(), days[-15:], installation.snapshot_folder)
+            assert week.failure() is None
             with installation.database.begin() as conn:
                 known = [report(date(2024, 3, 28), roe=8.9), report(date(2024, 4, 26), end=QUARTER, roe=2.1)]
                 hear(conn, *known, report(date(2024, 3, 28), code="000001.SZ", roe=10.4), on=date(2024, 4, 27))
