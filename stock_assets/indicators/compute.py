@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
+from stock_assets.indicators.compiled import quickest
 from stock_assets.indicators.conventions import DEFAULT, Conventions
 from stock_assets.indicators.family import Family
 from stock_assets.indicators.panel import Array, Bars, Segments
@@ -45,7 +46,7 @@ def compute(  # noqa: PLR0913  what to compute, and how
     result = np.empty((len(names), rows)) if out is None else out
     known = np.empty((len(names), 0)) if before is None else before
     choices = conventions.choices()
-    kernels = [family.function() for family in families]
+    kernels = [quickest(family.function(), rows) for family in families]
     ends = np.cumsum([len(family.indicators) for family in families])
     places = list(pairwise([0, *ends.tolist()]))
 

@@ -27,72 +27,103 @@ def _put_extremes_of_6(high: Array, low: Array, top: Array, bottom: Array) -> No
     tops, bottoms = top[5:], bottom[5:]
     for row in range(len(tops)):
         tops[row] = max(high[row + 5], high[row + 4], high[row + 3], high[row + 2], high[row + 1], high[row])
-    for row in range(len(bottoms)):
         bottoms[row] = min(low[row + 5], low[row + 4], low[row + 3], low[row + 2], low[row + 1], low[row])
 
 
-def _stances(top: Array, bottom: Array, price: Array, over: Array, result: Array) -> None:
+def _stances_of_9(high: Array, low: Array, close: Array, flat: float, result: Array) -> None:
+    if len(high) > _KDJ_LOOKBACK:
+        top, bottom = np.empty_like(high), np.empty_like(low)
+        _put_extremes_of_6(high, low, top, bottom)
+        top, bottom = np.maximum(top[8:], top[5:-3]), np.minimum(bottom[8:], bottom[5:-3])
+        _stances(top, bottom, close[8:], bottom, flat, result[8:])
+
+
+@compiled_or(_stances_of_9)
+def _put_stances_of_9(high: Array, low: Array, close: Array, flat: float, result: Array) -> None:
+    """Put how far the close is above the lowest low, in percent of the range of 9 rows; `flat` where there is no range."""
+    late, price = result[_KDJ_LOOKBACK:], close[_KDJ_LOOKBACK:]
+    for row in range(len(late)):
+        top, bottom = high[row], low[row]
+        for later in range(1, 9):
+            top, bottom = max(top, high[row + later]), min(bottom, low[row + later])
+        spread = top - bottom
+        stance = (price[row] - bottom) / spread * 100
+        late[row] = stance if spread > FLAT * top else flat
+
+
+def _stances(top: Array, bottom: Array, price: Array, over: Array, flat: float, result: Array) -> None:  # noqa: PLR0913
     spread = top - bottom
-    result[:] = np.where(spread > FLAT * top, (price - over) / spread * 100, np.nan)
+    stance = np.where(spread > FLAT * top, (price - over) / spread * 100, flat)
+    result[:] = np.where(np.isnan(spread), np.nan, stance)
 
 
 @compiled_or(_stances)
-def _put_stances(top: Array, bottom: Array, price: Array, over: Array, result: Array) -> None:
-    """Put how far `price` is above `over`, in percent of the range from `bottom` to `top`; NaN where there is no range."""
+def _put_stances(top: Array, bottom: Array, price: Array, over: Array, flat: float, result: Array) -> None:  # noqa: PLR0913
+    """Put how far `price` is above `over`, in percent of the range from `bottom` to `top`; `flat` where there is no range."""
     for row in range(len(result)):
         spread = top[row] - bottom[row]
         stance = (price[row] - over[row]) / spread * 100
-        result[row] = stance if spread > FLAT * top[row] else np.nan
+        stance = stance if spread > FLAT * top[row] else flat
+        # NaN, the only number that differs from itself: there is no window yet.
+        result[row] = stance if spread == spread else np.nan  # noqa: PLR0124
 
 
 @compiled_part
-def _fill_flat(top: Array, bottom: Array, flat_range: int, result: Array) -> None:
-    """Put the number that was chosen where there is no range."""
-    number = 50.0 if flat_range == _FIFTY else 0.0
-    for row in range(len(result)):
-        if top[row] - bottom[row] <= FLAT * top[row]:
-            result[row] = number
+def _flat_number(flat_range: int) -> float:
+    return 50.0 if flat_range == _FIFTY else 0.0 if flat_range == _ZERO else np.nan
 
 
 @compiled_part
 def _smooth(stances: Array, begun: int, k: float, d: float, out: Array, place: int) -> None:  # noqa: PLR0913
     """Put K, D and J into `out`, from row `begun` on; a row without a range leaves K and D as they were."""
+    # NaN, the only number that differs from itself, is no K yet, or no range.
+    while k != k and begun < len(stances):  # noqa: PLR0124
+        k = d = stances[begun]
+        out[0, place + begun] = k
+        out[1, place + begun] = d
+        out[2, place + begun] = 3 * k - 2 * d
+        begun += 1
     for row in range(begun, len(stances)):
         stance, target = stances[row], place + row
-        # NaN, the only number that differs from itself, is no range here, and no K yet there.
         if stance == stance:  # noqa: PLR0124
-            k = _WEIGHT * stance + (1 - _WEIGHT) * k if k == k else stance  # noqa: PLR0124
-            d = _WEIGHT * k + (1 - _WEIGHT) * d if d == d else k  # noqa: PLR0124
+            k = _WEIGHT * stance + (1 - _WEIGHT) * k
+            d = _WEIGHT * k + (1 - _WEIGHT) * d
         out[0, target] = k
         out[1, target] = d
         out[2, target] = 3 * k - 2 * d
+
+
+@compiled_part
+def _begin_stances(high: Array, low: Array, close: Array, windows: int, flat: float, result: Array) -> None:  # noqa: PLR0913
+    """Fill the rows of a series before its first window of 9 rows."""
+    top, bottom = high[0], low[0]
+    for row in range(min(_KDJ_LOOKBACK, len(result))):
+        top, bottom = max(top, high[row]), min(bottom, low[row])
+        result[row] = np.nan
+        if windows == PARTIAL:
+            spread = top - bottom
+            result[row] = (close[row] - bottom) / spread * 100 if spread > FLAT * top else flat
 
 
 @compiled
 def kdj(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Array) -> None:
     """Put K, D and J into the rows of `out`."""
     unasked = space_for_unasked(segments, 3)
-    space = np.empty((4, longest_series(segments, _KDJ_LOOKBACK)))
+    space = np.empty(longest_series(segments, _KDJ_LOOKBACK))
+    flat = _flat_number(choices.flat_range)
     for stock in range(len(segments.begin)):
         begin, end, skip = series_rows(segments, stock, _KDJ_LOOKBACK)
         place, rows = segments.place[stock], end - begin
-        high, low = bars.high[begin:end], bars.low[begin:end]
-        top, bottom, spare, stances = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        _put_extremes_of_6(high, low, spare, stances)
-        highest(spare, 6, 9, top)
-        lowest(stances, 6, 9, bottom)
-        if segments.is_new[stock]:
-            begin_extremes(high, 1, 9, choices.windows, top)
-            begin_extremes(low, -1, 9, choices.windows, bottom)
-        _put_stances(top, bottom, bars.close[begin:end], bottom, stances)
-        if choices.flat_range:
-            _fill_flat(top, bottom, choices.flat_range, stances)
+        high, low, close = bars.high[begin:end], bars.low[begin:end], bars.close[begin:end]
+        stances = space[:rows]
+        _put_stances_of_9(high, low, close, flat, stances)
         if not segments.is_new[stock]:
             slot = segments.slot[stock]
             _smooth(stances, skip, before[0, slot], before[1, slot], out, place - skip)
             continue
+        _begin_stances(high, low, close, choices.windows, flat, stances)
         target, offset = (unasked, 0) if skip else (out, place)
-        lead = 0 if choices.windows == PARTIAL else min(8, rows)
+        lead = 0 if choices.windows == PARTIAL else min(_KDJ_LOOKBACK, rows)
         target[:, offset : offset + lead] = np.nan
         seed = 50.0 if choices.kdj_seed == _FIFTY else np.nan
         _smooth(stances, lead, seed, seed, target, offset)
@@ -100,31 +131,22 @@ def kdj(bars: Bars, segments: Segments, choices: Choices, before: Array, out: Ar
             put_asked(unasked, skip, rows, out, place)
 
 
-@compiled_part
-def _put_williams(top: Array, bottom: Array, close: Array, flat_range: int, result: Array) -> None:
-    _put_stances(top, bottom, top, close, result)
-    if flat_range:
-        _fill_flat(top, bottom, flat_range, result)
-
-
 @compiled
 def williams(bars: Bars, segments: Segments, choices: Choices, _before: Array, out: Array) -> None:
     """Put WR 10 and 6 into the rows of `out`."""
     space = space_for(segments, _WR_LOOKBACK, 4)
+    flat = _flat_number(choices.flat_range)
     for stock in range(len(segments.begin)):
         begin, end, skip, place = window_rows(segments, stock, _WR_LOOKBACK)
-        rows = end - begin
-        high, low = bars.high[begin:end], bars.low[begin:end]
-        top, bottom, top_6, bottom_6 = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        _put_extremes_of_6(high, low, top_6, bottom_6)
-        highest(top_6, 6, 10, top)
-        lowest(bottom_6, 6, 10, bottom)
-        if skip < _WR_LOOKBACK:
-            begin_extremes(high, 1, 10, choices.windows, top)
-            begin_extremes(low, -1, 10, choices.windows, bottom)
-            begin_extremes(high, 1, 6, choices.windows, top_6)
-            begin_extremes(low, -1, 6, choices.windows, bottom_6)
-        close = bars.close[begin + skip : end]
-        until = place + rows - skip
-        _put_williams(top[skip:], bottom[skip:], close, choices.flat_range, out[0, place:until])
-        _put_williams(top_6[skip:], bottom_6[skip:], close, choices.flat_range, out[1, place:until])
+        rows, until = end - begin, place + end - begin - skip
+        high, low, close = bars.high[begin:end], bars.low[begin:end], bars.close[begin:end]
+        _put_extremes_of_6(high, low, space[2, :rows], space[3, :rows])
+        highest(space[2, :rows], 6, 10, space[0, :rows])
+        lowest(space[3, :rows], 6, 10, space[1, :rows])
+        for column, width in enumerate((10, 6)):
+            top, bottom = space[2 * column, :rows], space[2 * column + 1, :rows]
+            if skip < _WR_LOOKBACK:
+                begin_extremes(high, 1, width, choices.windows, top)
+                begin_extremes(low, -1, width, choices.windows, bottom)
+            late = top[skip:]
+            _put_stances(late, bottom[skip:], late, close[skip:], flat, out[column, place:until])
