@@ -1,6 +1,7 @@
 """With a compiler and without one the kernels give the same bits, and compile once for each installation."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,8 +56,30 @@ print(json.dumps({name: [sum(s.cache_hits.values()), sum(s.cache_misses.values()
 """
 
 
-def python(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-c", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+NOT_COMPILED = """
+from stock_assets.indicators.catalog import FAMILIES
+from stock_assets.indicators.compute import compute
+from stock_assets_tests.indicators.made_up_series import made_up_bars, whole
+compute(made_up_bars([300], 1), whole([300]), FAMILIES, threads=1)
+print([family.name for family in FAMILIES if family.function().signatures])
+"""
+
+
+@pytest.fixture(autouse=True)
+def compiles_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few the rows are."""
+    monkeypatch.setattr(compiled, "WORTH_COMPILING", 0)
+
+
+def python(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -78,6 +101,10 @@ def test_a_second_process_compiles_nothing() -> None:
     compute(made_up_bars([300], 1), whole([300]), FAMILIES, threads=1)
     found = json.loads(python(STATS))
     assert found == {family.name: [1, 0] for family in FAMILIES}
+
+
+def test_few_rows_do_not_wait_for_a_compiler(tmp_path: Path) -> None:
+    assert python(NOT_COMPILED, NUMBA_CACHE_DIR=str(tmp_path)) == "[]\n"
 
 
 def test_a_changed_part_or_constant_is_compiled_anew() -> None:
