@@ -35,7 +35,7 @@ _SECRET_PAIR = re.compile(
 _SECRET_WORDS = ("token", "passw", "secret", "apikey", "api_key")
 _URL_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s@]+@")
 # Libraries that tell at INFO what they are about to do, at every start.
-_NARRATORS = ("alembic",)
+_NARRATORS = ("alembic", "matplotlib")
 _MASK = "***"
 _HANDLER = "stock_assets.terminal"
 _FILE_HANDLER = "stock_assets.file"
