@@ -33,7 +33,7 @@ _COMMANDS = {
     ),
     "check-technicals": (
         "technicals:check_technicals",
-        "重算指标，与存储逐位比对 | compute indicators again and compare",
+        "重算指标，与存储逐位比对 | compute indicators again and compare them bit by bit",
     ),
     "backfill-snapshots": (
         "snapshot:backfill_snapshots",

@@ -165,7 +165,7 @@ def backfill_technicals(
 @click.option("--full", is_flag=True, help="比对全部历史 | compare all of history")
 @pass_session
 def check_technicals(session: Session, day: date | None, *, full: bool) -> None:
-    """从第一根日线重算指标，与存储逐位比对 | compute indicators again from the first bar on and compare them bit by bit."""
+    """重算指标，与存储逐位比对 | compute indicators again and compare them bit by bit."""
     installation = session.installation
     with installation.database.read() as conn:
         known = sorted(ledger.known_days(conn, TECHNICAL_DAILY.name))

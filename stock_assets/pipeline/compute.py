@@ -22,6 +22,7 @@ from stock_assets.pipeline.technical_plan import TechnicalPlan, bars_missing
 from stock_assets.pipeline.technical_rows import RowMaker, Surroundings
 from stock_assets.pipeline.whole_series import WholeSeries
 from stock_assets.storage import bulk_load, technicals
+from stock_assets.storage.arrow_session import ArrowSession
 from stock_assets.storage.database import Connection
 from stock_assets.storage.full_load import load_whole
 from stock_assets.storage.reader import Reader
@@ -30,6 +31,8 @@ from stock_assets.units import unit
 _log = structlog.get_logger(__name__)
 # More new days than this are computed stock by stock, which by then takes less memory and no more time.
 _MOST_NEW_DAYS = 60
+# So many of the last days a stock may have missed before its bars are looked up by themselves.
+_NOT_TRADED = 15
 # When more days than this have changed, every stock is looked at instead of every day.
 _MOST_CORRECTED_DAYS = 40
 
@@ -153,13 +156,23 @@ class _Run:
         """Make the ring from the store; a stock whose newest row is not that of its newest bar is computed anew before."""
         while True:
             with Reader(self.context.database).snapshot() as session:
-                series = self.maker.series(technicals.last_bars(session, fresh, LOOKBACK))
+                series = self._newest_bars(session, fresh)
                 values = technicals.last_values(session, self.maker.table, fresh)
             newest = series.group_by("ts_code").agg(pl.col("trade_date").last())
             odd = newest.join(values, on=["ts_code", "trade_date"], how="anti")["ts_code"]
             if odd.is_empty():
                 return Ring.of(series, values, self.maker.names)
             self._some_stocks(self.plan.lines.clear(), fresh, set(odd))
+
+    def _newest_bars(self, session: ArrowSession, fresh: date) -> pl.DataFrame:
+        """Return the last LOOKBACK bars of each series: most are found day by day, which is the faster way to read them."""
+        days = self.plan.lines.filter(pl.col("trade_date") <= fresh)["trade_date"].tail(LOOKBACK + _NOT_TRADED)
+        recent = self.maker.series(technicals.bars_between(session, days[0], fresh))
+        rows = recent.group_by("ts_code").len()
+        enough = rows.filter(pl.col("len") >= LOOKBACK)["ts_code"].to_list()
+        others = self.maker.series(technicals.last_bars(session, fresh, LOOKBACK, but=enough))
+        found = recent.filter(pl.col("ts_code").is_in(enough)).group_by("ts_code", maintain_order=True).tail(LOOKBACK)
+        return pl.concat([found.select(others.columns), others]).sort("ts_code", "trade_date")
 
     def _concerned(self, days: Sequence[date]) -> set[str]:
         """Return the stocks whose bars, factors or facts of these days are not those that rows were made of."""

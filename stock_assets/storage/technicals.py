@@ -65,7 +65,7 @@ _LAST_BARS = f"""
     {_KNOWN} SELECT bar.* FROM known CROSS JOIN LATERAL (
         SELECT {{columns}} FROM stock_daily WHERE stock_daily.ts_code = known.ts_code AND trade_date <= {{last}}
         AND {_IN_SERIES} ORDER BY trade_date DESC LIMIT {{rows}}
-    ) AS bar
+    ) AS bar WHERE known.ts_code <> ALL({{but}}::text[])
 """  # noqa: S608  constants of ours
 _LAST_VALUES = f"""
     {_KNOWN} SELECT newest.* FROM known CROSS JOIN LATERAL (
@@ -139,9 +139,15 @@ def bars_of_days(conn: Connection, first: date, last: date) -> pl.DataFrame:
     return copy_out(conn, query, _BAR_SCHEMA).sort("ts_code", "trade_date")
 
 
-def last_bars(session: ArrowSession, last: date, rows: int) -> pl.DataFrame:
-    """Return the newest `rows` bars of each stock's series up to `last`, by code and day."""
-    query = sql.SQL(_LAST_BARS).format(columns=_BAR_COLUMNS, last=last, rows=rows)
+def bars_between(session: ArrowSession, first: date, last: date) -> pl.DataFrame:
+    """Return what `bars_of_days` returns, by the way that is faster for many."""
+    query = sql.SQL("SELECT {} FROM stock_daily WHERE trade_date BETWEEN {} AND {}").format(_BAR_COLUMNS, first, last)
+    return _rows(session, query, _BAR_KINDS).sort("ts_code", "trade_date")
+
+
+def last_bars(session: ArrowSession, last: date, rows: int, *, but: Sequence[str]) -> pl.DataFrame:
+    """Return the newest `rows` bars of each stock's series up to `last`, of all stocks but these, by code and day."""
+    query = sql.SQL(_LAST_BARS).format(columns=_BAR_COLUMNS, last=last, rows=rows, but=list(but))
     return _rows(session, query, _BAR_KINDS).sort("ts_code", "trade_date")
 
 
