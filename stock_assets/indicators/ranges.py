@@ -148,24 +148,18 @@ def directional_movement(bars: Bars, segments: Segments, choices: Choices, _befo
         rows, is_begin = end - begin, skip < _LOOKBACK
         high, low, close = bars.high[begin:end], bars.low[begin:end], bars.close[begin:end]
         ranges, plus, minus, spare = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        sums, sums_plus, sums_minus = space[4, :rows], space[5, :rows], space[6, :rows]
         _put_ranges(high, low, close, ranges)
         _put_directions(high, low, plus, minus)
-        sums_of_7(ranges, spare)
-        joined(spare, 7, spare, sums)
-        sums_of_7(plus, spare)
-        joined(spare, 7, spare, sums_plus)
-        sums_of_7(minus, spare)
-        joined(spare, 7, spare, sums_minus)
-        if is_begin:
-            begin_sums(ranges, 1, _ROWS, choices.windows, sums)
-            begin_sums(plus, 1, _ROWS, choices.windows, sums_plus)
-            begin_sums(minus, 1, _ROWS, choices.windows, sums_minus)
-        _put_shares(sums_plus, sums, close, plus)
-        _put_shares(sums_minus, sums, close, minus)
-        until = place + rows - skip
-        copied(plus, skip, out[0, place:until])
-        copied(minus, skip, out[1, place:until])
+        for number in range(3):
+            values, sums = space[number, :rows], space[4 + number, :rows]
+            sums_of_7(values, spare)
+            joined(spare, 7, spare, sums)
+            if is_begin:
+                begin_sums(values, 1, _ROWS, choices.windows, sums)
+        sums, until = space[4, :rows], place + rows - skip
+        for number in (1, 2):
+            _put_shares(space[4 + number, :rows], sums, close, space[number, :rows])
+            copied(space[number, :rows], skip, out[number - 1, place:until])
         _put_differences(plus, minus, ranges)
         sums_of_3(ranges, spare)
         joined(spare, 3, spare, sums)

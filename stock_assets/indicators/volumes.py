@@ -8,17 +8,20 @@ from stock_assets.indicators.panel import Array, Bars, Segments
 from stock_assets.indicators.recursions import series_rows
 from stock_assets.indicators.windows import (
     begin_means,
+    begin_moving_averages,
     begin_sums,
     joined,
     put_means,
+    put_moving_averages,
     space_for,
     sums_of_3,
-    sums_of_5,
     window_rows,
 )
 
 _RATIO_ROWS = 26
 _LONGEST = 60
+_WIDTHS = (5, 10, 20, 60)
+_STEPS = ((1, 5, 10, 1), (2, 10, 20, 2), (-1, 20, 30, 3), (3, 30, 60, 2))
 
 
 @compiled
@@ -91,29 +94,14 @@ def volume_averages(bars: Bars, segments: Segments, choices: Choices, _before: A
     for stock in range(len(segments.begin)):
         begin, end, skip, place = window_rows(segments, stock, _LONGEST - 1)
         volume, rows = bars.volume[begin:end], end - begin
-        sums, sums_10, wider, means = space[0, :rows], space[1, :rows], space[2, :rows], space[3, :rows]
-        until = place + rows - skip
-        sums_of_5(volume, sums)
-        put_means(sums, 5, 0, means)
-        put_means(sums, 5, skip, out[0, place:until])
-        joined(sums, 5, sums, sums_10)
-        put_means(sums_10, 10, skip, out[1, place:until])
-        joined(sums_10, 10, sums_10, wider)
-        put_means(wider, 20, skip, out[2, place:until])
-        joined(wider, 20, sums_10, sums)
-        joined(sums, 30, sums, wider)
-        put_means(wider, 60, skip, out[3, place:until])
-        if skip < _LONGEST - 1:
-            for column, width in enumerate((5, 10, 20, 60)):
-                lead = min(width - 1, rows)
-                begin_sums(volume[:lead], 0, width, choices.windows, sums[:lead])
-                if lead > skip:
-                    put_means(sums[:lead], width, skip, out[column, place : place + lead - skip])
-                    begin_means(sums[:lead], 0, width, skip, choices.windows, out[column, place : place + lead - skip])
-                if width == 5:  # noqa: PLR2004
-                    put_means(sums[:lead], width, 0, means[:lead])
-                    begin_means(sums[:lead], 0, width, 0, choices.windows, means[:lead])
-        if skip == 0:
+        put_moving_averages(volume, _STEPS, skip, space, out, place)
+        sums, means, is_begin = space[0, :rows], space[1, :rows], skip < _LONGEST - 1
+        if is_begin:
+            begin_moving_averages(volume, _WIDTHS, skip, choices.windows, out, place)
+            begin_sums(volume, 0, 5, choices.windows, sums)
             out[4, place] = np.nan
-        late = max(1 - skip, 0)
+        put_means(sums, 5, 0, means)
+        if is_begin:
+            begin_means(sums, 0, 5, 0, choices.windows, means)
+        late, until = max(1 - skip, 0), place + rows - skip
         _put_ratios(volume[skip + late :], means[skip + late - 1 : rows - 1], 1.0, out[4, place + late : until])

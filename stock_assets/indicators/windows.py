@@ -14,6 +14,7 @@ from stock_assets.indicators.panel import Array, Segments
 PARTIAL = 1
 """The choice `partial` of `Conventions.windows`."""
 
+_TEN = 10
 FLAT = 1e-9
 """A range below this share of the price is none: a tick is a larger share of any price, what rounding leaves a smaller one."""
 
@@ -120,6 +121,41 @@ def begin_means(sums: Array, start: int, width: int, skip: int, windows: int, me
     if windows == PARTIAL:
         for row in range(max(start, skip), min(start + width - 1, len(sums))):
             means[row - skip] = sums[row] / (row + 1 - start)
+
+
+@compiled_part
+def put_moving_averages(  # noqa: PLR0913
+    values: Array, steps: tuple[tuple[int, int, int, int], ...], skip: int, space: Array, out: Array, place: int
+) -> None:
+    """Put the mean of 5 rows, and those of longer windows, into the columns of `out` from `place` on.
+
+    A step is column, or -1; the width so far and that to come, by as much or by the ten rows of the first step; and the array
+    of `space` to put the sums into: 1 for the first step, and 0 only where the sums over 5 rows are not needed any more.
+    """
+    rows, until, last = len(values), place + len(values) - skip, 0
+    sums_of_5(values, space[0, :rows])
+    put_means(space[0, :rows], 5, skip, out[0, place:until])
+    for column, width, wide, target in steps:
+        older = 1 if wide - width == _TEN else last
+        joined(space[last, :rows], width, space[older, :rows], space[target, :rows])
+        last = target
+        if column >= 0:
+            put_means(space[target, :rows], wide, skip, out[column, place:until])
+
+
+@compiled_part
+def begin_moving_averages(  # noqa: PLR0913
+    values: Array, widths: tuple[int, ...], skip: int, windows: int, out: Array, place: int
+) -> None:
+    """Fill the rows before the first full windows, a column for each of `widths`."""
+    for column, width in enumerate(widths):
+        lead = min(width - 1, len(values))
+        if lead > skip:
+            sums = np.empty(lead)
+            begin_sums(values[:lead], 0, width, windows, sums)
+            means = out[column, place : place + lead - skip]
+            put_means(sums, width, skip, means)
+            begin_means(sums, 0, width, skip, windows, means)
 
 
 def _highest(highs: Array, width: int, wider: int, result: Array) -> None:

@@ -8,8 +8,8 @@ import resource
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
-from typing import Any
+from time import perf_counter, process_time
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -152,10 +152,21 @@ def copy_rate(source: Array, target: Array, threads: int) -> float:
         return 2 * source.nbytes / (perf_counter() - began)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    began = perf_counter()
+class Taken(NamedTuple):
+    """Seconds by the clock, and of the processors."""
+
+    clock: float
+    cpu: float
+
+    def scaled(self, factor: float) -> "Taken":
+        """Return what `factor` times the work would have taken."""
+        return Taken(self.clock * factor, self.cpu * factor)
+
+
+def _taken(work: Callable[[], object]) -> Taken:
+    began, cpu = perf_counter(), process_time()
     work()
-    return perf_counter() - began
+    return Taken(perf_counter() - began, process_time() - cpu)
 
 
 def _peak_mib() -> float:
@@ -167,7 +178,7 @@ def _peak_mib() -> float:
 @click.option("--scale", default=1.0, show_default=True, help="share of the market's 5,400 stocks")
 @click.option("--rounds", default=3, show_default=True, help="measurements of each engine, in turn; the best counts")
 @click.option("--threads", default=2, show_default=True, help="threads of ours, and of the copy")
-@click.option("--pandas-stocks", default=270, show_default=True, help="stocks that pandas is given; scaled by rows")
+@click.option("--pandas-stocks", default=1350, show_default=True, help="stocks that pandas is given; scaled by rows")
 def indicators(scale: float, rounds: int, threads: int, pandas_stocks: int) -> None:
     """Print seconds and ratios of the 23 common columns, then all families over the market and over one night."""
     bars, lengths = market(scale)
@@ -191,26 +202,28 @@ def _common_columns(bars: Bars, lengths: list[int], rounds: int, threads: int, p
         return compute(bars, segments, families, out=out, threads=threads)
 
     rates: list[float] = []
-    ours: list[float] = []
-    theirs: list[float] = []
-    pandas: list[float] = []
+    ours: list[Taken] = []
+    theirs: list[Taken] = []
+    pandas: list[Taken] = []
     for _ in range(rounds):
         rates.append(copy_rate(out[0], out[1], threads))
-        ours.append(_seconds(our_work))
-        theirs.append(_seconds(lambda: by_talib(bars, lengths, out)))
-        pandas.append(_seconds(lambda: by_pandas(few, sample, few_out)) * rows / sum(sample))
+        ours.append(_taken(our_work))
+        theirs.append(_taken(lambda: by_talib(bars, lengths, out)))
+        pandas.append(_taken(lambda: by_pandas(few, sample, few_out)).scaled(rows / sum(sample)))
     limit = rows * (_IN + len(_COMMON)) * 8 / max(rates)
     print(f"{rows:,} rows, {len(lengths):,} stocks, {threads} threads; copying: {max(rates) / 1e9:.1f} GB/s")
     print(f"ours writes {len(names)} columns: the {len(_COMMON)}, and what their families have besides")
-    print("| engine | s | times ours | times the limit |")
-    print("|---|---|---|---|")
+    print("| engine | s | CPU s | times ours | times the limit |")
+    print("|---|---|---|---|---|")
+    best = min(taken.clock for taken in ours)
     for name, taken in (
-        ("ours", min(ours)),
-        ("TA-Lib, stock by stock", min(theirs)),
-        (f"pandas groupby, {len(sample)} stocks, scaled by rows", min(pandas)),
-        ("memory", limit),
+        ("ours", ours),
+        ("TA-Lib, stock by stock", theirs),
+        (f"pandas groupby, {len(sample):,} stocks, scaled by rows", pandas),
     ):
-        print(f"| {name} | {taken:.3f} | {taken / min(ours):.1f} | {taken / limit:.1f} |")
+        clock, cpu = min(each.clock for each in taken), min(each.cpu for each in taken)
+        print(f"| {name} | {clock:.3f} | {cpu:.2f} | {clock / best:.1f} | {clock / limit:.1f} |")
+    print(f"| memory | {limit:.3f} | | {limit / best:.1f} | 1.0 |")
     print(f"memory beyond bars and results: {extra:.0f} MiB")
 
 
@@ -219,7 +232,7 @@ def _whole_catalogue(bars: Bars, segments: Segments, rounds: int, threads: int) 
     out = np.ones((len(column_names(FAMILIES)), len(bars.close)))
     spent: dict[str, float] = {}
     best = min(
-        _seconds(lambda: compute(bars, segments, FAMILIES, out=out, threads=threads, seconds=spent))
+        _taken(lambda: compute(bars, segments, FAMILIES, out=out, threads=threads, seconds=spent)).clock
         for _ in range(rounds)
     )
     dearest = sorted(spent, key=lambda name: -spent[name])[:4]
@@ -241,10 +254,11 @@ def _one_night(rounds: int, threads: int) -> None:
     tonight = Segments(begin, begin + LOOKBACK, begin + rows, number, number, np.zeros(_STOCKS, dtype=bool))
     out = np.ones((len(before), _STOCKS))
     taken = [
-        _seconds(lambda: compute(bars, tonight, FAMILIES, before=before, out=out, threads=threads))
+        _taken(lambda: compute(bars, tonight, FAMILIES, before=before, out=out, threads=threads))
         for _ in range(20 * rounds)
     ]
-    figures = f"{min(taken) * 1000:.1f} ms, {np.median(taken) * 1000:.1f} ms in the middle"
+    clock, cpu = (min(each) * 1000 for each in zip(*taken, strict=True))
+    figures = f"{clock:.1f} ms, {np.median([each.clock for each in taken]) * 1000:.1f} in the middle, CPU {cpu:.1f} ms"
     print(f"one night, {_STOCKS:,} stocks, all families: {figures}")
 
 

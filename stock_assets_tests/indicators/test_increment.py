@@ -1,5 +1,6 @@
 """A run that takes up a series anywhere computes what one run over the whole series would have: the same bits."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stock_assets.indicators import compiled
 from stock_assets.indicators.catalog import FAMILIES
 from stock_assets.indicators.compute import column_names, compute
 from stock_assets.indicators.conventions import Conventions
@@ -15,6 +17,14 @@ from stock_assets_tests.indicators.made_up_series import made_up_bars, same_bits
 from stock_assets_tests.indicators.runs import run
 
 NAMES = column_names(FAMILIES)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_kernels() -> Iterator[None]:
+    """The law is that of compiled kernels; that plain ones have their bits is tested in `test_compiled`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "WORTH_COMPILING", 0)
+        yield
 
 
 def whole_series(bars: Bars, lengths: list[int], conventions: Conventions) -> Array:
