@@ -1,24 +1,20 @@
 """Asset checks: what the ledger and the rows say about an asset, shown where people look at it."""
 
-from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 import polars as pl
 from dagster import (
-    AssetCheckEvaluation,
     AssetCheckExecutionContext,
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSeverity,
-    AssetKey,
-    DagsterEvent,
-    DagsterEventType,
     MetadataValue,
     PartitionsDefinition,
     ResourceParam,
     asset_check,
 )
 
+from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.loads import is_restricted
 from stock_assets.assets.metadata import TOLD_BY_DAY, preview_metadata
 from stock_assets.assets.partitions import days_of
@@ -77,6 +73,7 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
         cannot_be_whole = is_restricted(context.run)
         tell_each_day(
             context,
+            STOCK_DAILY.name,
             "stock_daily_complete",
             {
                 row["trade_date"]: _completeness(pl.DataFrame([row]), cannot_be_whole)
@@ -102,7 +99,7 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
             day: _quality(found.filter(pl.col("trade_date") == day), refused.filter(pl.col("trade_date") == day))
             for day in days[-TOLD_BY_DAY:]
         }
-        tell_each_day(context, "stock_daily_findings", by_day)
+        tell_each_day(context, STOCK_DAILY.name, "stock_daily_findings", by_day)
         return _quality(found, refused)
 
     return [stock_daily_complete, stock_daily_findings]
@@ -141,25 +138,6 @@ def _quality(found: pl.DataFrame, refused: pl.DataFrame) -> AssetCheckResult:
             **preview_metadata(warnings.select("trade_date", "ts_code", "rule", "detail").head(_NAMED), name="worst"),
         },
     )
-
-
-def tell_each_day(context: AssetCheckExecutionContext, name: str, verdicts: Mapping[date, AssetCheckResult]) -> None:
-    """Put a verdict on the page of each day of a range: Dagster files the result of a ranged run under no day."""
-    if len(verdicts) == 1:
-        return
-    for day, verdict in sorted(verdicts.items())[-TOLD_BY_DAY:]:
-        evaluation = AssetCheckEvaluation(
-            asset_key=AssetKey(STOCK_DAILY.name),
-            check_name=name,
-            passed=verdict.passed,
-            severity=verdict.severity,
-            metadata=verdict.metadata,
-            partition=day.isoformat(),
-        )
-        event = DagsterEvent(
-            DagsterEventType.ASSET_CHECK_EVALUATION.value, context.run.job_name, event_specific_data=evaluation
-        )
-        context.instance.report_dagster_event(event, run_id=context.run.run_id)
 
 
 REFERENCE_CHECKS: tuple[AssetChecksDefinition, ...] = (calendars_agree, calendar_reaches_ahead)

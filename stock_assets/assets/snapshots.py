@@ -1,6 +1,6 @@
 """Daily snapshots, one partition a trading day; a range of days is one run. And whether their files are what was written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from dagster import (
     multi_asset,
 )
 
+from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.failures import RETRY, plain_failures
 from stock_assets.assets.metadata import TOLD_BY_DAY, Metadata, preview_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
@@ -41,6 +42,7 @@ _SHOWN = 8
 # Calendar days in which there are the sessions that a day's turnover is compared with.
 _COMPARED = timedelta(days=45)
 _NAMED = 20
+_CHECK = "cache_snapshot_whole"
 
 
 def snapshot_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefinition]:
@@ -93,6 +95,7 @@ def snapshot_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecks
     """Return the check of `cache_snapshot`: the files of the run's newest days are there, and are what was written."""
 
     @asset_check(
+        name=_CHECK,
         asset=CACHE_SNAPSHOT.name,
         partitions_def=trading_days,
         description="文件存在且与记录的摘要一致 | the file is there and equals its recorded digest",
@@ -106,26 +109,24 @@ def snapshot_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecks
         whole = {
             day for day, row in rows.items() if snapshot_files.is_whole(store.snapshot_folder, row.path, row.digest)
         }
-        broken = [day for day in days if day not in whole]
-        return AssetCheckResult(
-            passed=not broken,
-            severity=AssetCheckSeverity.ERROR,
-            metadata={
-                "days": len(days),
-                "not whole": ", ".join(map(str, broken[:_NAMED])) or "-",
-                **(
-                    {
-                        "next step": MetadataValue.md(
-                            f"`stock-assets backfill-snapshots --start {broken[0]} --end {broken[-1]}`"
-                        )
-                    }
-                    if broken
-                    else {}
-                ),
-            },
-        )
+        tell_each_day(context, CACHE_SNAPSHOT.name, _CHECK, {day: _wholeness([day], whole) for day in days})
+        return _wholeness(days, whole)
 
     return [cache_snapshot_whole]
+
+
+def _wholeness(days: Sequence[date], whole: Collection[date]) -> AssetCheckResult:
+    broken = [day for day in days if day not in whole]
+    repair = f"stock-assets backfill-snapshots --start {min(broken)} --end {max(broken)}" if broken else None
+    return AssetCheckResult(
+        passed=not broken,
+        severity=AssetCheckSeverity.ERROR,
+        metadata={
+            "days": len(days),
+            "not whole": ", ".join(map(str, broken[:_NAMED])) or "-",
+            **({"next step": MetadataValue.md(f"`{repair}`")} if repair else {}),
+        },
+    )
 
 
 def _metadata(report: SnapshotReport, store: Installation) -> Metadata:

@@ -16,7 +16,7 @@ from dagster import (
     asset_check,
 )
 
-from stock_assets.assets.checks import tell_each_day
+from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.metadata import TOLD_BY_DAY, preview_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.tables import STOCK_DAILY
@@ -43,7 +43,7 @@ def source_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
         days = days_of(context.partition_keys)
         with store.database.read() as conn:
             compared = compare_stored(conn, days[-TOLD_BY_DAY:])
-        tell_each_day(context, NAME, {one.day: agreement([one]) for one in compared})
+        tell_each_day(context, STOCK_DAILY.name, NAME, {one.day: agreement([one]) for one in compared})
         return agreement(compared, not_compared=len(days) - len(compared))
 
     return [sources_agree]

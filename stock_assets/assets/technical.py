@@ -23,6 +23,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.failures import RETRY, plain_failures
 from stock_assets.assets.metadata import (
     TOLD_BY_DAY,
@@ -116,7 +117,9 @@ def technical_checks(trading_days: PartitionsDefinition[str]) -> list[AssetCheck
         days = days_of(context.partition_keys)
         # Of a range the newest day: its values depend on all before, and a fault in one of them shows here or nowhere.
         found = compare_recomputed(store.technicals(run_id=context.run.run_id), None if config.full else days[-1:])
-        return recomputed(found)
+        verdict = recomputed(found)
+        tell_each_day(context, TECHNICAL_DAILY.name, CHECK, {} if config.full else {days[-1]: verdict})
+        return verdict
 
     return [technical_daily_recomputed]
 

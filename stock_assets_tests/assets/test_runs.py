@@ -96,6 +96,19 @@ def test_the_nightly_job_loads_a_day_in_at_most_five_requests(
     assert far_end.open_sessions == 0
 
 
+def days_told(instance: DagsterInstance, asset: str, check: str) -> set[str | None]:
+    """Return the days that have a verdict of a check on their page; None for a verdict under no day."""
+    told = instance.event_log_storage.get_asset_check_execution_history(
+        AssetCheckKey(AssetKey(asset), check), limit=100
+    )
+    events = [record.event.dagster_event for record in told if record.event is not None]
+    return {
+        event.asset_check_evaluation_data.partition
+        for event in events
+        if event is not None and event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION
+    }
+
+
 def test_a_range_is_one_run_that_lands_every_session_and_then_costs_nothing(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:
@@ -106,16 +119,8 @@ def test_a_range_is_one_run_that_lands_every_session_and_then_costs_nothing(
     assert statuses(installation, "stock_daily", *sessions) == ["complete"] * len(sessions)
     assert instance.get_materialized_partitions(AssetKey("stock_daily")) == {day.isoformat() for day in sessions}
     for check in ("stock_daily_complete", "stock_daily_findings"):
-        told = instance.event_log_storage.get_asset_check_execution_history(
-            AssetCheckKey(AssetKey("stock_daily"), check), limit=100
-        )
-        events = [record.event.dagster_event for record in told if record.event is not None]
-        days = {
-            event.asset_check_evaluation_data.partition
-            for event in events
-            if event is not None and event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION
-        }
-        assert {day.isoformat() for day in sessions} <= days
+        assert {day.isoformat() for day in sessions} <= days_told(instance, "stock_daily", check)
+    assert sessions[-1].isoformat() in days_told(instance, "technical_daily", "technical_daily_recomputed")
     with installation.database.read() as conn:
         rows = dict(conn.execute(sa.text("SELECT trade_date::text, count(*) FROM stock_daily GROUP BY 1")).all())
     for day in sessions:

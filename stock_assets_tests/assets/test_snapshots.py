@@ -14,7 +14,7 @@ from stock_assets.assets.resources import store_resource
 from stock_assets.assets.snapshots import snapshot_assets, snapshot_checks
 from stock_assets.pipeline.snapshot_columns import SNAPSHOT
 from stock_assets.wiring import Installation
-from stock_assets_tests.assets.test_runs import failed_checks, run, statuses
+from stock_assets_tests.assets.test_runs import days_told, failed_checks, run, statuses
 from stock_assets_tests.storage.made_up_days import WEEK, fill
 
 FRIDAY = WEEK[-1]
@@ -68,6 +68,7 @@ def test_a_range_is_one_run_and_each_day_has_its_own_page(filled: Installation, 
     assert sorted(str(event.partition) for event in events) == [str(day) for day in WEEK]
     ids = {str(event.partition): event.metadata["snapshot_id"].value for event in events}
     assert ids == {str(day): filled.snapshot_reader().row(day).snapshot_id for day in WEEK}
+    assert {str(day) for day in WEEK} <= days_told(instance, "cache_snapshot", "cache_snapshot_whole")
 
 
 def test_settings_let_old_versions_go_after_a_publication(filled: Installation, instance: DagsterInstance) -> None:

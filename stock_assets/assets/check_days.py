@@ -1,0 +1,30 @@
+"""The verdicts of a ranged run, on the pages of their days: Dagster itself files them under no day."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from dagster import AssetCheckEvaluation, AssetCheckExecutionContext, AssetCheckResult, AssetKey, DagsterEvent
+from dagster import DagsterEventType as EventType
+
+from stock_assets.assets.metadata import TOLD_BY_DAY
+
+
+def tell_each_day(
+    context: AssetCheckExecutionContext, asset: str, name: str, verdicts: Mapping[date, AssetCheckResult]
+) -> None:
+    """Put the verdict of check `name` on the page of each day, the newest ones of a long range; nothing in a run of one day."""
+    if len(context.partition_keys) == 1:
+        return
+    for day, verdict in sorted(verdicts.items())[-TOLD_BY_DAY:]:
+        evaluation = AssetCheckEvaluation(
+            asset_key=AssetKey(asset),
+            check_name=name,
+            passed=verdict.passed,
+            severity=verdict.severity,
+            metadata=verdict.metadata,
+            partition=day.isoformat(),
+        )
+        event = DagsterEvent(
+            EventType.ASSET_CHECK_EVALUATION.value, context.run.job_name, event_specific_data=evaluation
+        )
+        context.instance.report_dagster_event(event, run_id=context.run.run_id)
