@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from stock_assets.domain.errors import Language
+from stock_assets.pipeline.context import Counted
 
 _LINE_EVERY_SECONDS = 10.0
 # Date or code, bar, calls, percent, rows and time left of the longest load fit into 80 cells.
@@ -19,15 +20,15 @@ class ProgressDisplay:
     """A context manager that shows progress; called with done, total, rows and label.
 
     Until the first call a terminal shows that work is being prepared. A load has several parts; each starts at its own
-    first call. `counted` names, in both languages, what `done` and `total` count.
+    first call. `counted` names, in both languages, what `done` and `total` count where a call does not say.
     """
 
-    def __init__(self, console: Console, language: Language, *, counted: tuple[str, str] = ("次请求", "calls")) -> None:
+    def __init__(self, console: Console, language: Language, *, counted: Counted = ("次请求", "calls")) -> None:
         self._given = console
         self._is_terminal = console.is_terminal
         self._console = _beside_captures(console) if self._is_terminal else console
         self._is_zh = language == "zh"
-        self._counted = counted[0] if self._is_zh else counted[1]
+        self._usual = self._counted = counted
         self._part_began = self._last_line = time.monotonic()
         self._done: int | None = None
         self._bar = Progress(
@@ -60,11 +61,12 @@ class ProgressDisplay:
             if self._console is not self._given:
                 self._console.file.close()
 
-    def __call__(self, *, done: int, total: int, rows: int, label: str) -> None:
-        """Show that `done` of `total` calls are finished."""
+    def __call__(self, *, done: int, total: int, rows: int, label: str, counted: Counted | None = None) -> None:
+        """Show that `done` of `total` are finished."""
         now = time.monotonic()
-        is_new_part = self._done is None or done <= self._done
-        self._done = done
+        counted = counted or self._usual
+        is_new_part = self._done is None or done <= self._done or counted != self._counted
+        self._done, self._counted = done, counted
         if is_new_part:
             self._part_began = self._last_line = now
         rows_text = (f"{rows:,} 行" if self._is_zh else f"{rows:,} rows") if rows else ""
@@ -87,7 +89,7 @@ class ProgressDisplay:
     def _line(self, done: int, total: int, rows_text: str, label: str, now: float) -> str:
         # The first call brought the part's first moment; how long it took itself is not known.
         left = (now - self._part_began) / max(done - 1, 1) * (total - done)
-        parts = [f"{done}/{total} {self._counted}", f"{done / total:.0%}"]
+        parts = [f"{done}/{total} {self._counted[0 if self._is_zh else 1]}", f"{done / total:.0%}"]
         parts += [rows_text] if rows_text else []
         if done < total:
             parts.append(f"约剩 {_minutes(left)}" if self._is_zh else f"about {_minutes(left)} left")

@@ -25,7 +25,7 @@ from stock_assets.cli.imports import uncollected
 from stock_assets.definitions import build_definitions
 from stock_assets.domain.errors import Stopped
 from stock_assets.ops.dagster_home import prepare
-from stock_assets.pipeline.context import Progress
+from stock_assets.pipeline.context import Counted, Progress
 from stock_assets.wiring import Installation
 
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -109,10 +109,10 @@ def note_stopped(run_id: str) -> None:
 def _stopping(progress: Progress, stop: threading.Event) -> Progress:
     """Return `progress` that ends the run once `stop` is set."""
 
-    def told(*, done: int, total: int, rows: int, label: str) -> None:
+    def told(*, done: int, total: int, rows: int, label: str, counted: Counted | None = None) -> None:
         if stop.is_set():
             raise Stopped
-        progress(done=done, total=total, rows=rows, label=label)
+        progress(done=done, total=total, rows=rows, label=label, counted=counted)
 
     return told
 

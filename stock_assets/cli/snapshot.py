@@ -104,7 +104,7 @@ def backfill_snapshots(session: Session, start: date, end: date | None) -> None:
     installation = session.installation
     days = sessions_of(installation.calendar, start, end or start)
     settings, folder = installation.settings, installation.snapshot_folder
-    with ProgressDisplay(session.errors, session.language, counted=("天", "days")) as display:
+    with ProgressDisplay(session.errors, session.language) as display:
         installation.progress = display
         made = installation.snapshots()
         report = publish_snapshots(made, days, folder)

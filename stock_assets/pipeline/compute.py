@@ -13,6 +13,7 @@ import structlog
 from stock_assets.domain.calendar import FIRST_SESSION
 from stock_assets.indicators.panel import LOOKBACK
 from stock_assets.indicators.table import DIGEST
+from stock_assets.pipeline.context import DAYS_COUNTED
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.pipeline.ring import Ring, load_ring, save_ring
 from stock_assets.pipeline.technical_context import TechnicalContext, TechnicalReport
@@ -142,7 +143,8 @@ class _Run:
         with self.report.step("keep"):
             save_ring(context.ring, panel.moved_on(values), self.plan.token(days[-1]), names)
         self.report.stocks.update(new["ts_code"].unique())
-        context.progress(done=len(days), total=len(days), rows=self.report.rows_written, label=str(days[-1]))
+        rows, label = self.report.rows_written, str(days[-1])
+        context.progress(done=len(days), total=len(days), rows=rows, label=label, counted=DAYS_COUNTED)
 
     def _add(self, conn: Connection, frame: pl.DataFrame, first: date, last: date) -> None:
         # A run that was killed may have been here.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from stock_assets.domain.alerts import Notify, tell_nobody
 from stock_assets.domain.calendar import TradingCalendar
@@ -12,16 +12,21 @@ from stock_assets.pipeline.report import DayOutcome
 from stock_assets.sources.base import MarketSource
 from stock_assets.storage.database import Connection, Database
 
+Counted = tuple[str, str]
+"""What units of work are, in Chinese and in English."""
+STOCKS_COUNTED: Final[Counted] = ("只股票", "stocks")
+DAYS_COUNTED: Final[Counted] = ("天", "days")
+
 
 class Progress(Protocol):
     """Is told how far a long piece of work has come."""
 
-    def __call__(self, *, done: int, total: int, rows: int, label: str) -> None:
-        """`done` of `total` units (days or calls), `rows` landed so far, `label` names the unit in work."""
+    def __call__(self, *, done: int, total: int, rows: int, label: str, counted: Counted | None = None) -> None:
+        """`done` of `total` units, `rows` landed so far, `label` names the unit in work, `counted` what units are."""
         ...
 
 
-def no_progress(*, done: int, total: int, rows: int, label: str) -> None:
+def no_progress(*, done: int, total: int, rows: int, label: str, counted: Counted | None = None) -> None:
     """Tell nobody."""
 
 

@@ -25,7 +25,7 @@ from stock_assets.domain.errors import (
     StockAssetsError,
 )
 from stock_assets.domain.tables import STOCK_DAILY
-from stock_assets.pipeline.context import LandingTransaction, PipelineContext
+from stock_assets.pipeline.context import Counted, LandingTransaction, PipelineContext
 from stock_assets.pipeline.gaps import Block, Scope, blocks_of_gaps
 from stock_assets.pipeline.history import Batch, BatchTransaction
 from stock_assets.pipeline.ingest import fill_gaps
@@ -181,9 +181,10 @@ class DailyWork:
         failures_before = len(self.report.failures)
         before = batch.before + batch.items.index(items[0])
 
-        def progress(*, done: int, total: int, rows: int, label: str) -> None:
+        def progress(*, done: int, total: int, rows: int, label: str, counted: Counted | None = None) -> None:
             del total
-            self.context.progress(done=before + min(done, len(items)), total=batch.total, rows=rows, label=label)
+            done = before + min(done, len(items))
+            self.context.progress(done=done, total=batch.total, rows=rows, label=label, counted=counted)
 
         transaction = partial(self._transaction, batch, watch)
         context = replace(self.context, transaction=transaction, progress=progress)

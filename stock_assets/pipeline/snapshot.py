@@ -20,7 +20,7 @@ from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.indicators.catalog import FAMILIES
 from stock_assets.indicators.family import Family
 from stock_assets.indicators.table import technical_table
-from stock_assets.pipeline.context import Progress, no_progress
+from stock_assets.pipeline.context import DAYS_COUNTED, Progress, no_progress
 from stock_assets.pipeline.gaps import check_days
 from stock_assets.pipeline.snapshot_columns import BARS, CODE_VERSION, FIGURES, FLAGS, layout_of
 from stock_assets.pipeline.snapshot_frame import DayContent, Identity, SnapshotInputs, content_of
@@ -176,7 +176,8 @@ class _Chunk:
                     self.work.record(step, seconds)
         self.report.days += done
         rows = sum(day.row.rows for day in done if day.row is not None)
-        self.context.progress(done=len(self.report.days), total=total, rows=rows, label=str(days[-1]))
+        done_days, label = len(self.report.days), str(days[-1])
+        self.context.progress(done=done_days, total=total, rows=rows, label=label, counted=DAYS_COUNTED)
 
     def _inputs(self, days: Sequence[date]) -> Iterator[SnapshotInputs]:
         layout = layout_of(self.context.families)

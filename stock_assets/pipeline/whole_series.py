@@ -7,6 +7,7 @@ from datetime import date
 import polars as pl
 
 from stock_assets.indicators.table import DIGEST
+from stock_assets.pipeline.context import STOCKS_COUNTED
 from stock_assets.pipeline.technical_context import TechnicalContext, TechnicalReport
 from stock_assets.pipeline.technical_rows import RowMaker
 from stock_assets.storage import technicals
@@ -46,7 +47,9 @@ class WholeSeries:
                     yield frame
             done += len(codes)
             rows = self.report.rows_written
-            self.context.progress(done=done, total=self.lengths.height, rows=rows, label=codes[-1])
+            self.context.progress(
+                done=done, total=self.lengths.height, rows=rows, label=codes[-1], counted=STOCKS_COUNTED
+            )
 
     def _groups(self) -> Iterator[list[str]]:
         """Yield codes, in order, of about so many rows together as may be read at a time."""

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from stock_assets.cli.progress import ProgressDisplay
 from stock_assets.domain.errors import Language
+from stock_assets.pipeline.context import DAYS_COUNTED, STOCKS_COUNTED
 
 
 def shown(language: Language, *, is_terminal: bool, rows: int = 3218) -> str:
@@ -45,6 +46,23 @@ def test_elsewhere_a_part_ends_with_one_line_and_says_nothing_of_rows_before_any
         "8700/8700 calls, 100%, 27,996,600 rows, 2026-11-19",
         "3/3 calls, 100%, 2026-11-20",
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        ("zh", ["2/2 次请求，100%，x", "5/5 只股票，100%，600000.SH", "5/5 天，100%，x", "9/9 次请求，100%，x"]),
+        ("en", ["2/2 calls, 100%, x", "5/5 stocks, 100%, 600000.SH", "5/5 days, 100%, x", "9/9 calls, 100%, x"]),
+    ],
+)
+def test_each_part_names_what_it_counts(language: Language, lines: list[str]) -> None:
+    stream = io.StringIO()
+    with ProgressDisplay(Console(file=stream, width=80), language) as display:
+        display(done=2, total=2, rows=0, label="x")
+        display(done=5, total=5, rows=0, label="600000.SH", counted=STOCKS_COUNTED)
+        display(done=5, total=5, rows=0, label="x", counted=DAYS_COUNTED)
+        display(done=9, total=9, rows=0, label="x")
+    assert stream.getvalue().splitlines() == lines
 
 
 def test_a_long_part_says_every_ten_seconds_how_much_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def known_market(workshop: Workshop) -> None:
 def test_a_history_is_one_task_whose_figures_are_those_of_the_store(workshop: Workshop) -> None:
     told: list[tuple[int, int]] = []
 
-    def progress(*, done: int, total: int, rows: int, label: str) -> None:
+    def progress(*, done: int, total: int, rows: int, label: str, **_counted: object) -> None:
         assert label
         assert rows >= 0
         told.append((done, total))
@@ -149,7 +149,7 @@ def test_a_day_that_failed_is_first_the_next_time_and_its_record_has_the_sources
         conn.execute(sa.text("DELETE FROM stock_daily WHERE trade_date = :day"), {"day": MONTH[1]})
     labels: list[str] = []
 
-    def progress(*, done: int, total: int, rows: int, label: str) -> None:
+    def progress(*, done: int, total: int, rows: int, label: str, **_counted: object) -> None:
         assert done <= total
         assert rows >= 0
         labels.append(label)

@@ -83,7 +83,7 @@ def calls(database: Database) -> int:
 def test_a_list_is_worked_to_its_end_and_every_figure_is_true(work: CountedWork) -> None:
     told: list[tuple[int, int, int]] = []
 
-    def progress(*, done: int, total: int, rows: int, label: str) -> None:
+    def progress(*, done: int, total: int, rows: int, label: str, **_counted: object) -> None:
         assert label
         told.append((done, total, rows))
 
