@@ -14,13 +14,14 @@ from polars.testing import assert_frame_equal
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import InvalidInput, StoreUnavailable
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
+from stock_assets.indicators.table import TECHNICAL_DAILY, price_columns, shown_columns
 from stock_assets.pipeline.snapshot import publish_snapshots
 from stock_assets.serve import Store, open_store, pivot, read_snapshot, to_pandas
 from stock_assets.storage.bulk_load import load
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.conftest import home, new_installation
 from stock_assets_tests.quality.made_up_reports import QUARTER, report
-from stock_assets_tests.storage.made_up_days import WEEK, fill
+from stock_assets_tests.storage.made_up_days import WEEK, fill, technicals
 from stock_assets_tests.storage.made_up_rows import DAY, NOW, bars, frame_of
 from stock_assets_tests.storage.test_finance import hear
 
@@ -77,6 +78,32 @@ def test_bars_are_adjusted_as_asked(store: Store) -> None:
     assert store.bars("600000", adjust="qfq", anchor=str(DAYS[2]))["close"].to_list() == [5.25, 10.5, 10.5]
     with pytest.raises(InvalidInput, match="needs an anchor"):
         store.bars("600000", adjust="qfq")
+
+
+def test_indicators_are_adjusted_as_asked_and_states_are_given_by_name(
+    store: Store, new_installation: Callable[..., Installation]
+) -> None:
+    with new_installation().database.begin() as conn:
+        load(conn, TECHNICAL_DAILY, technicals(CODES, DAYS))
+    stored = store.table("technical_daily")
+    shown = stored.select(shown_columns())
+    assert stored.height == 6
+    assert_frame_equal(store.technicals(), shown, check_exact=True)
+    assert_frame_equal(store.technicals(adjust="hfq"), shown, check_exact=True)
+    # The second stock went ex on the second day: before, an anchor divides by nothing.
+    for anchor, factor in ((str(DAYS[0]), 1.0), (f"{DAYS[1]:%Y%m%d}", 2.0), (DAYS[2], 2.0)):
+        divisor = pl.when(pl.col("ts_code") == "600000.SH").then(factor).otherwise(1.0)
+        expected = stored.with_columns(pl.col(name) / divisor for name in price_columns())
+        whole = store.technicals(adjust="qfq", anchor=anchor)
+        assert_frame_equal(whole, expected.select(shown_columns()), check_exact=True)
+        named = store.technicals(
+            "sh.600000", str(DAYS[1]), adjust="qfq", anchor=anchor, columns=["ema_12", "rsi_gain_6"]
+        )
+        of_one = expected.filter(pl.col("ts_code") == "600000.SH", pl.col("trade_date") >= DAYS[1])
+        assert_frame_equal(named, of_one.select("ema_12", "rsi_gain_6"), check_exact=True)
+    assert {"rsi_gain_6", "input_digest"}.isdisjoint(store.technicals().columns)
+    with pytest.raises(InvalidInput, match="needs an anchor"):
+        store.technicals(adjust="qfq")
 
 
 def test_a_moment_is_taken_in_every_form(store: Store) -> None:
