@@ -19,6 +19,7 @@ from stock_assets.pipeline.technical_check import compare_recomputed
 from stock_assets.storage import ledger
 from stock_assets.storage.technicals_question import PriceLevel
 
+_KEY = ("ts_code", "trade_date")
 # What fits a terminal; the other formats have every column.
 _SHOWN = (
     "trade_date",
@@ -39,8 +40,8 @@ _ADJUSTED = {"qfq": ("前复权", "forward-adjusted"), "hfq": ("后复权", "bac
 
 @click.command(
     "technicals",
-    epilog="例：stock-assets technicals 600000 --start 2026-01-01 --columns trade_date,ma_5,macd --format csv"
-    " | e.g. stock-assets technicals 600000 --start 2026-01-01 --columns trade_date,ma_5,macd --format csv",
+    epilog="例：stock-assets technicals 600000 --start 2026-01-01 --columns ma_5,macd --format csv"
+    " | e.g. stock-assets technicals 600000 --start 2026-01-01 --columns ma_5,macd --format csv",
 )
 @click.argument("code", type=CODE)
 @click.option("--start", type=DAY, help="起始日，默认截止日前 90 天 | first day, 90 days before the last by default")
@@ -53,7 +54,11 @@ _ADJUSTED = {"qfq": ("前复权", "forward-adjusted"), "hfq": ("后复权", "bac
     " | adjustment of what scales with prices: qfq forward (default), hfq back, as it is stored",
 )
 @click.option("--anchor", type=DAY, help="前复权基准日，默认截止日 | anchor of qfq, the last day by default")
-@click.option("--columns", help="列名，逗号分隔，默认全部 | columns, comma separated; all of them by default")
+@click.option(
+    "--columns",
+    help="列名，逗号分隔，默认全部；代码与日期总在最前"
+    " | columns, comma separated, all of them by default; code and day always lead",
+)
 @output_options
 @pass_session
 def technicals_command(  # noqa: PLR0913  one parameter per option
@@ -76,7 +81,7 @@ def technicals_command(  # noqa: PLR0913  one parameter per option
     last = end or installation.last_final()
     first = start or last - timedelta(days=90)
     check_range(first, last)
-    names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+    names = None if columns is None else _led_by_key(columns)
     rows = installation.reader().technicals(
         [code], first, last, adjust=adjust, anchor=anchor or last, columns=names
     )  # fmt: skip
@@ -88,6 +93,11 @@ def technicals_command(  # noqa: PLR0913  one parameter per option
         )
     title = f"{code} {session.say(*_ADJUSTED[adjust])}"
     give_rows(session, rows, form, out, columns=_SHOWN if names is None else names, title=title)
+
+
+def _led_by_key(columns: str) -> list[str]:
+    """Return the columns that are named, each once. A value means nothing without its day, and without one a line is empty."""
+    return list(dict.fromkeys([*_KEY, *(name for part in columns.split(",") if (name := part.strip()))]))
 
 
 @click.command(
