@@ -6,7 +6,6 @@ from typing import Any
 
 from dagster import (
     AssetExecutionContext,
-    AssetMaterialization,
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
@@ -17,6 +16,7 @@ from dagster import (
 )
 
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.loads import BARS_OP, LoadConfig, Loaded, job_type_of, load_bars, load_factors
 from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
@@ -167,10 +167,6 @@ def _tell_days(context: AssetExecutionContext, outcomes: Sequence[DayOutcome], *
 
 
 def _tell_landed(context: AssetExecutionContext, outcomes: Sequence[DayOutcome], *, keys: set[str]) -> None:
+    landed = {outcome.day: day_metadata(outcome) for outcome in outcomes if outcome.status != "refused"}
     for key in sorted(keys):
-        for outcome in outcomes:
-            if outcome.status != "refused":
-                metadata = {**day_metadata(outcome), "run": context.run.run_id}
-                # Not `log_event`: what it is told is lost when the step then fails.
-                event = AssetMaterialization(key, partition=str(outcome.day), metadata=metadata)
-                context.instance.report_runless_asset_event(event)
+        tell_landed(context, key, landed)

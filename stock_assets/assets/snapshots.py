@@ -11,7 +11,6 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetExecutionContext,
-    AssetMaterialization,
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
@@ -25,6 +24,7 @@ from dagster import (
 
 from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.metadata import TOLD_BY_DAY, Metadata, preview_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.assets.pictures import picture_metadata
@@ -81,7 +81,8 @@ def snapshot_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefin
             )
             failure = report.failure()
             if failure is not None:
-                _tell_published(context, report)
+                made_days = {outcome.day: _day_metadata(outcome) for outcome in report.days if outcome.row is not None}
+                tell_landed(context, CACHE_SNAPSHOT.name, made_days)
                 raise failure
         for outcome in report.days[-TOLD_BY_DAY:]:
             told = _day_metadata(outcome)
@@ -177,12 +178,3 @@ def _picture(store: Installation, day: date, frame: pl.DataFrame) -> MetadataVal
     with store.database.read() as conn:
         turnover = bars.turnover(conn, day - _COMPARED, day)
     return picture_metadata(day_picture(day, frame, turnover), str(day))
-
-
-def _tell_published(context: AssetExecutionContext, report: SnapshotReport) -> None:
-    """Say which days have a snapshot, of a run that fails for those that have none."""
-    done: Sequence[DaySnapshot] = [outcome for outcome in report.days if outcome.row is not None]
-    for outcome in done[-TOLD_BY_DAY:]:
-        metadata = {**_day_metadata(outcome), "run": context.run.run_id}
-        event = AssetMaterialization(CACHE_SNAPSHOT.name, partition=str(outcome.day), metadata=metadata)
-        context.instance.report_runless_asset_event(event)

@@ -25,6 +25,7 @@ from pydantic import Field
 
 from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.metadata import (
     TOLD_BY_DAY,
     Metadata,
@@ -95,6 +96,8 @@ def technical_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefi
                     context.add_asset_metadata(metadata, asset_key=TECHNICAL_DAILY.name, partition_key=str(outcome.day))
             failure = report.failure(days)
             if failure is not None:
+                landed = {one.day: day_metadata(one) for one in report.outcomes if one.status != "refused"}
+                tell_landed(context, TECHNICAL_DAILY.name, {day: landed[day] for day in days if day in landed})
                 raise failure
             preview = store.reader().technicals(None, days[-1], days[-1], columns=_PREVIEW).head(_SHOWN)
         yield MaterializeResult(asset_key=TECHNICAL_DAILY.name, metadata=_metadata(report, preview))

@@ -77,8 +77,9 @@ def test_a_day_without_bars_fails_the_run_and_names_what_loads_them(
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert f"stock-assets backfill-daily --start {day} --end {day}" in str(failure.step_failure_data.user_failure_data)
-    # The others are computed all the same.
+    # The others are computed all the same, and count.
     assert statuses(loaded, "technical_daily", day, *others) == [None, *["complete"] * LOADED]
+    assert instance.get_materialized_partitions(AssetKey("technical_daily")) == {str(other) for other in others}
 
 
 def test_a_damaged_value_fails_the_check_and_the_command_that_it_names_repairs_it(
