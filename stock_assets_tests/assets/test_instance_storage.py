@@ -24,7 +24,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SESSIONS = 10
 LONG_RANGE = ("2022-01-04", "2025-12-31")
 # The days of the range would not fit.
-CHECKS = ("sources_agree", "stock_daily_complete", "stock_daily_failures", "stock_daily_findings")
+CHECKS = (
+    "sources_agree",
+    "stock_daily_complete",
+    "stock_daily_failures",
+    "stock_daily_findings",
+    "technical_daily_recomputed",
+)
+ASSETS = tuple(f'["{name}"]' for name in ("adjust_factor", "raw_baostock_daily", "stock_daily", "technical_daily"))
 MOST_BYTES = 2_000
 
 
@@ -57,7 +64,7 @@ def test_a_ranged_run_plans_and_tells_every_day_in_few_bytes(
         planned = dict(map(tuple, conn.execute(sa.text(_PLANNED))))
         checks = dict(map(tuple, conn.execute(sa.text(_CHECKS))))
     engine.dispose()
-    assert planned == dict.fromkeys(('["adjust_factor"]', '["raw_baostock_daily"]', '["stock_daily"]'), SESSIONS)
+    assert planned == dict.fromkeys(ASSETS, SESSIONS)
     assert checks == dict.fromkeys(CHECKS, SESSIONS)
     history = stored.event_log_storage.get_asset_check_execution_history(
         AssetCheckKey(AssetKey("stock_daily"), "stock_daily_complete"), limit=100
@@ -91,7 +98,7 @@ def test_what_a_long_run_plans_for_a_day_does_not_grow_with_the_run(
         checks = dict(map(tuple, conn.execute(sa.text(_CHECKS))))
         longest = conn.execute(sa.text("SELECT max(length(evaluation_event)) FROM asset_check_executions")).scalar_one()
     engine.dispose()
-    assert planned == dict.fromkeys(('["adjust_factor"]', '["raw_baostock_daily"]', '["stock_daily"]'), len(sessions))
+    assert planned == dict.fromkeys(ASSETS, len(sessions))
     assert checks == dict.fromkeys(CHECKS, len(sessions))
     assert longest < MOST_BYTES
 
