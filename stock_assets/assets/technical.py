@@ -99,7 +99,8 @@ def technical_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefi
                 landed = {one.day: day_metadata(one) for one in report.outcomes if one.status != "refused"}
                 tell_landed(context, TECHNICAL_DAILY.name, {day: landed[day] for day in days if day in landed})
                 raise failure
-            preview = store.reader().technicals(None, days[-1], days[-1], columns=_PREVIEW).head(_SHOWN)
+            with store.reader() as reader:
+                preview = reader.technicals(None, days[-1], days[-1], columns=_PREVIEW).head(_SHOWN)
         yield MaterializeResult(asset_key=TECHNICAL_DAILY.name, metadata=_metadata(report, preview))
 
     return [technical_daily]

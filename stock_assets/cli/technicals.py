@@ -40,8 +40,8 @@ _ADJUSTED = {"qfq": ("前复权", "forward-adjusted"), "hfq": ("后复权", "bac
 
 @click.command(
     "technicals",
-    epilog="例：stock-assets technicals 600000 --start 2026-01-01 --columns ma_5,macd --format csv"
-    " | e.g. stock-assets technicals 600000 --start 2026-01-01 --columns ma_5,macd --format csv",
+    epilog="例：stock-assets technicals 600000 --columns ma_5,macd --format csv"
+    " | e.g. stock-assets technicals 600000 --columns ma_5,macd --format csv",
 )
 @click.argument("code", type=CODE)
 @click.option("--start", type=DAY, help="起始日，默认截止日前 90 天 | first day, 90 days before the last by default")

@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from stock_assets.storage.database import Database
 
-# Of a run: its transactions and its lock in the store, and Dagster's records of it.
-_OF_A_RUN = 6
+# Of a run: its transactions and its lock in the store, the lock and the reading session of indicators and snapshots, and
+# Dagster's records of it.
+_OF_A_RUN = 8
 # Of each session with a source: the count of requests and the slot.
 _OF_A_SOURCE_SESSION = 2
 # Four runs at once (dagster.yaml), web server, daemon, code location, and a command typed by hand.
