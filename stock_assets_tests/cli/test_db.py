@@ -87,7 +87,7 @@ def test_doctor_warns_when_the_processes_together_do_not_fit(call: Call, monkeyp
     monkeypatch.setattr("stock_assets.cli.doctor.PROCESSES", 1000)
     said = call("doctor")
     assert said.code == 78
-    assert "raise max_connections of the server to at least 80" in said.out
+    assert "raise max_connections of the server to at least 100" in said.out
 
 
 def test_doctor_names_an_index_that_is_away_and_the_next_load_brings_it_back(loaded: Installation, call: Call) -> None:
