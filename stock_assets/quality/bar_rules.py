@@ -114,6 +114,32 @@ def judge_bars(
     )
 
 
+def stored_bar_findings(bars: pl.DataFrame, *, securities: pl.DataFrame) -> pl.DataFrame:
+    """Return findings (FINDING_SCHEMA) on stored bars, each taken alone; `securities` as for `judge_bars`.
+
+    A row that should have been refused is an error by the first rule that it breaks, and nothing else is said of it.
+    """
+    known = bars.join(securities.select("ts_code", "list_date", "delist_date"), on="ts_code", how="left")
+    hard = (
+        ("unknown_code", pl.col("list_date").is_null()),
+        *((name, broken) for name, broken in _HARD if name != "adjusted_prices"),
+        ("duplicate_key", pl.struct("ts_code", "trade_date").is_duplicated()),
+    )
+    rule = pl.coalesce(pl.when(broken.fill_null(value=False)).then(pl.lit(name)) for name, broken in hard)
+    marked = known.with_columns(rule.alias("rule"))
+    errors = marked.filter(pl.col("rule").is_not_null()).select(
+        "trade_date",
+        "ts_code",
+        "rule",
+        pl.lit("error").alias("severity"),
+        pl.concat_str(
+            *(part for name in ("open", "high", "low", "close", "volume", "amount") for part in
+              (pl.lit(f"{name} "), _number(name), pl.lit(", "))),
+        ).str.strip_suffix(", ").alias("detail"),
+    )  # fmt: skip
+    return pl.concat([errors.cast(FINDING_SCHEMA), _findings(marked.filter(pl.col("rule").is_null()))])
+
+
 def _findings(accepted: pl.DataFrame) -> pl.DataFrame:
     found = [
         accepted.filter(broken.fill_null(value=False)).select(

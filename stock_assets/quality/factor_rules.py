@@ -37,3 +37,24 @@ def judge_factors(
         rejected=refused.select(list(REJECTION_SCHEMA)),
         findings=pl.DataFrame(schema=FINDING_SCHEMA),
     )
+
+
+def stored_factor_findings(factors: pl.DataFrame, *, securities: pl.DataFrame) -> pl.DataFrame:
+    """Return findings (FINDING_SCHEMA) on stored factors, each taken alone: ts_code, ex_date, back_adjust_factor."""
+    known = pl.Series(securities["ts_code"])
+    hard = (
+        ("unknown_code", ~pl.col("ts_code").is_in(known.implode())),
+        ("factor_not_positive", pl.col("back_adjust_factor").is_null() | (pl.col("back_adjust_factor") <= 0)),
+        ("duplicate_key", pl.struct("ts_code", "ex_date").is_duplicated()),
+    )
+    rule = pl.coalesce(pl.when(broken.fill_null(value=False)).then(pl.lit(name)) for name, broken in hard)
+    marked = factors.with_columns(rule.alias("rule")).filter(pl.col("rule").is_not_null())
+    return marked.select(
+        pl.col("ex_date").alias("trade_date"),
+        "ts_code",
+        "rule",
+        pl.lit("error").alias("severity"),
+        pl.concat_str(pl.lit("factor "), pl.col("back_adjust_factor").cast(pl.String).fill_null("empty")).alias(
+            "detail"
+        ),
+    ).cast(FINDING_SCHEMA)

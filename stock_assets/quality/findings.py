@@ -23,6 +23,8 @@ FINDING_SCHEMA = pl.Schema(
         "detail": pl.String(),
     }
 )
+STORED_FINDING_SCHEMA = pl.Schema({"dataset": pl.String(), **FINDING_SCHEMA})
+"""Findings about what several tables of the store hold: the dataset, then as FINDING_SCHEMA."""
 
 
 @dataclass(frozen=True, slots=True)

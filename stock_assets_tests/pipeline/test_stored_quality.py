@@ -1,0 +1,76 @@
+"""The rules of quality on what a real store holds."""
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from stock_assets.domain.calendar import TradingCalendar
+from stock_assets.domain.tables import SECURITY, STOCK_DAILY
+from stock_assets.pipeline.stored_quality import judge_stored
+from stock_assets.quality.catalog import rule_of
+from stock_assets.quality.findings import STORED_FINDING_SCHEMA
+from stock_assets.storage import bulk_load, reference
+from stock_assets.storage.database import Database
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+DAYS = [date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)]
+CALENDAR = TradingCalendar.of(DAYS)
+STAMP = {"source": "baostock", "updated_at": NOW}
+
+
+@pytest.fixture
+def store(database: Database) -> Database:
+    """Two stocks over three days, without a fault."""
+    codes = ("600000.SH", "000001.SZ")
+    securities = [
+        {"ts_code": code, "name": code, "exchange": code[7:], "board": "main", "list_date": date(1999, 11, 10),
+         "delist_date": None, "status": "listed", "former_codes": None, **STAMP}
+        for code in codes
+    ]  # fmt: skip
+    bars = [
+        {"ts_code": code, "trade_date": day, "open": 10.0, "high": 10.5, "low": 9.9, "close": 10.2, "pre_close": pre_close,
+         "volume": 1_000_000, "amount": 10_150_000.0, "turnover_rate": 0.5, "pct_chg": (10.2 / pre_close - 1) * 100,
+         "is_suspended": False, "is_st": False, "pe_ttm": 5.0, "pb_mrq": 0.5, "ps_ttm": 1.0, "pcf_ncf_ttm": None, **STAMP}
+        for code in codes
+        for day, pre_close in zip(DAYS, (10.0, 10.2, 10.2), strict=True)
+    ]  # fmt: skip
+    with database.begin() as conn:
+        reference.save_securities(conn, SECURITY.conform(pl.DataFrame(securities, schema=SECURITY.schema)))
+        bulk_load.load(conn, STOCK_DAILY, STOCK_DAILY.conform(pl.DataFrame(bars, schema=STOCK_DAILY.schema)))
+    return database
+
+
+def change(store: Database, **values: float) -> None:
+    """Change the newest bar of 600000.SH."""
+    with store.begin() as conn:
+        sets = ", ".join(f"{name} = {value}" for name, value in values.items())
+        conn.exec_driver_sql(
+            f"UPDATE stock_daily SET {sets} WHERE ts_code = '600000.SH' AND trade_date = '2026-11-20'"  # noqa: S608
+        )
+
+
+def test_nothing_is_said_of_a_clean_store(store: Database) -> None:
+    found = judge_stored(store, CALENDAR, DAYS)
+    assert found.schema == STORED_FINDING_SCHEMA
+    assert found.rows() == []
+
+
+def test_what_is_wrong_in_the_store_is_found_with_what_repairs_it(store: Database) -> None:
+    change(store, pct_chg=5.0)
+    (finding,) = judge_stored(store, CALENDAR, DAYS).iter_rows(named=True)
+    assert (finding["dataset"], finding["ts_code"], finding["trade_date"]) == ("stock_daily", "600000.SH", DAYS[-1])
+    assert (finding["rule"], finding["severity"]) == ("pct_chg_inconsistent", "warning")
+    rule = rule_of(finding["dataset"], finding["rule"])
+    assert rule.repair_of(finding["trade_date"], finding["ts_code"]) == "stock-assets nightly --date 2026-11-20"
+
+
+def test_only_the_asked_days_and_stocks_are_judged(store: Database) -> None:
+    change(store, pct_chg=5.0)
+    assert judge_stored(store, CALENDAR, DAYS[:2]).is_empty()
+    assert judge_stored(store, CALENDAR, DAYS, ts_codes=["000001.SZ"]).is_empty()
+    assert judge_stored(store, CALENDAR, DAYS[2:], ts_codes=["600000.SH"]).height == 1
+
+
+def test_nothing_is_said_of_no_days(store: Database) -> None:
+    assert judge_stored(store, CALENDAR, []).rows() == []
