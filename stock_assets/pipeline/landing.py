@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import polars as pl
@@ -15,12 +15,14 @@ import polars as pl
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.domain.universe import under_code_of_day
 from stock_assets.pipeline.context import LandingTransaction, PipelineContext
+from stock_assets.pipeline.lacking import no_gaps, note_lacking
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.quality.bar_rules import judge_bars
 from stock_assets.quality.findings import FINDING_SCHEMA, WHOLE_DAY
 from stock_assets.quality.series_rules import judge_continuity
-from stock_assets.storage import bars, bulk_load, ledger, raw, rejects
+from stock_assets.storage import asked_gaps, bars, bulk_load, ledger, raw, rejects
 from stock_assets.storage.database import Connection, Database
 from stock_assets.storage.day_state import DayState, day_states
 from stock_assets.units import UnitOfWork
@@ -91,7 +93,8 @@ def judge_answer(
     with work.step("translate"):
         translated = context.source.translate_daily(answer)
     with work.step("judge"):
-        judged = judge_bars(translated.frame, asked_days=days, securities=securities, unreadable=translated.unreadable)
+        renamed = under_code_of_day(translated.frame, securities["ts_code"])
+        judged = judge_bars(renamed, asked_days=days, securities=securities, unreadable=translated.unreadable)
         filed = pl.when(pl.col("trade_date").is_in(list(days))).then(pl.col("trade_date")).otherwise(pl.lit(days[0]))
         own_day = translated.frame.sort("raw_row")["trade_date"] if translated.days is None else translated.days
         day_of_row = own_day.alias("trade_date").to_frame().select(filed.alias("day"))["day"]

@@ -16,7 +16,7 @@ from stock_assets.domain.codes import Exchange, board_of
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import AnswerBroken, StockAssetsError
 from stock_assets.domain.tables import SECURITY, TRADING_DAY
-from stock_assets.domain.universe import CODE_CHANGES
+from stock_assets.domain.universe import former_codes, with_lives_cut
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.landing import stamp
 from stock_assets.pipeline.turns import Turn, turns
@@ -117,7 +117,7 @@ def _calendar_frame(context: PipelineContext, told: pl.DataFrame) -> pl.DataFram
 
 
 def refresh_securities(context: PipelineContext) -> SecuritiesReport:
-    """Store every stock the sources know; one that is no longer named keeps its row.
+    """Store every stock the sources know; one that is no longer named keeps its row, until another code of it begins.
 
     Each exchange is told by the first source that has it. Where that one does not answer, the next adds the stocks that
     are not known yet, and the list counts as partial, so that it is asked for again.
@@ -139,7 +139,7 @@ def refresh_securities(context: PipelineContext) -> SecuritiesReport:
             told.failures.append(_unanswered(turn.context, answer, "securities"))
     if not told.names:
         raise told.failures[0]
-    frame = SECURITY.conform(pl.concat(told.frames))
+    frame = with_lives_cut(SECURITY.conform(pl.concat(told.frames)), known)
     with context.database.begin() as conn:
         counts = reference.save_securities(conn, frame)
         entry = _entry(context, SECURITY, day, frame.height, started, sources=told.names, failures=told.failures)
@@ -212,7 +212,7 @@ def _unanswered(context: PipelineContext, answer: Answer, api: str) -> StockAsse
 def securities_frame(context: PipelineContext, translated: pl.DataFrame) -> pl.DataFrame:
     """Return translated securities as rows of `security`: exchange, board and former codes filled in."""
     codes = translated["ts_code"].to_list()
-    former = pl.Series("former_codes", [CODE_CHANGES.get(code) for code in codes], dtype=pl.String)
+    former = pl.Series("former_codes", [",".join(former_codes(code)) or None for code in codes], dtype=pl.String)
     return translated.with_columns(
         pl.col("ts_code").str.slice(-2).alias("exchange"),
         pl.Series("board", [board_of(code) for code in codes], dtype=pl.String),
