@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
@@ -17,12 +17,11 @@ from stock_assets.domain.errors import StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.domain.universe import under_code_of_day
 from stock_assets.pipeline.context import LandingTransaction, PipelineContext
-from stock_assets.pipeline.lacking import no_gaps, note_lacking
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.quality.bar_rules import judge_bars
 from stock_assets.quality.findings import FINDING_SCHEMA, WHOLE_DAY
 from stock_assets.quality.series_rules import judge_continuity
-from stock_assets.storage import asked_gaps, bars, bulk_load, ledger, raw, rejects
+from stock_assets.storage import bars, bulk_load, ledger, raw, rejects
 from stock_assets.storage.database import Connection, Database
 from stock_assets.storage.day_state import DayState, day_states
 from stock_assets.units import UnitOfWork
