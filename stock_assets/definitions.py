@@ -14,6 +14,7 @@ from dagster import (
 from stock_assets.assets.checks import REFERENCE_CHECKS, market_checks
 from stock_assets.assets.failure_checks import failure_checks
 from stock_assets.assets.finance import finance_assets
+from stock_assets.assets.freshness import freshness_checks
 from stock_assets.assets.market import RawTables, market_assets
 from stock_assets.assets.partitions import trading_days
 from stock_assets.assets.reference import REFERENCE_ASSETS
@@ -22,6 +23,7 @@ from stock_assets.assets.snapshots import snapshot_assets, snapshot_checks
 from stock_assets.assets.source_checks import source_checks
 from stock_assets.assets.technical import technical_assets, technical_checks
 from stock_assets.automation.finance_jobs import finance_history_job, finance_increment_job, finance_schedule
+from stock_assets.automation.freshness import freshness_sensor
 from stock_assets.automation.jobs import market_jobs
 from stock_assets.automation.schedules import nightly_schedule
 from stock_assets.wiring import Installation
@@ -40,14 +42,16 @@ def build_definitions(installation: Installation) -> Definitions:
 
 def _definitions(installation: Installation, days: TimeWindowPartitionsDefinition) -> Definitions:
     raw = RawTables.of(installation)
+    assets = [
+        *REFERENCE_ASSETS,
+        *market_assets(days, raw),
+        *technical_assets(days),
+        *snapshot_assets(days),
+        *finance_assets(days),
+    ]
+    watched = [spec.key.to_user_string() for one in assets for spec in one.specs if spec.freshness_policy is not None]
     return Definitions(
-        assets=[
-            *REFERENCE_ASSETS,
-            *market_assets(days, raw),
-            *technical_assets(days),
-            *snapshot_assets(days),
-            *finance_assets(days),
-        ],
+        assets=assets,
         asset_checks=[
             *REFERENCE_CHECKS,
             *market_checks(days),
@@ -55,9 +59,11 @@ def _definitions(installation: Installation, days: TimeWindowPartitionsDefinitio
             *technical_checks(days),
             *snapshot_checks(days),
             *failure_checks(),
+            *freshness_checks(),
         ],
         jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],
         schedules=[nightly_schedule(installation), finance_schedule(installation)],
+        sensors=[freshness_sensor(installation, watched)],
         resources={
             "store": store_resource(installation),
             "baostock_pool": baostock_resource(installation),

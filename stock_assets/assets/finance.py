@@ -24,6 +24,7 @@ from dagster._core.storage.tags import PRIORITY_TAG
 from pydantic import Field
 
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.freshness import FINANCE_FRESHNESS
 from stock_assets.assets.metadata import TOLD_BY_DAY, Metadata, day_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.calendar import parse_day
@@ -153,6 +154,7 @@ def _spec(name: str, after: str) -> AssetSpec:
         deps=[after],
         # Where nobody can be asked, nothing is there: the day must not look loaded.
         skippable=True,
+        freshness_policy=FINANCE_FRESHNESS,
     )
 
 

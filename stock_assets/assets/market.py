@@ -19,6 +19,7 @@ from stock_assets.assets.failures import RETRY, plain_failures
 from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.loads import BARS_OP, LoadConfig, Loaded, job_type_of, load_bars, load_factors
 from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
+from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.contract import Table
 from stock_assets.domain.tables import (
@@ -50,6 +51,8 @@ class RawTables:
         """Return the raw tables of an installation's sources; a table that nobody fills would look like a gap."""
         bars: tuple[Table, ...] = (RAW_BAOSTOCK_DAILY,) if installation.uses_baostock else ()
         factors: tuple[Table, ...] = ()
+    nightly: frozenset[str]
+    """Those of the source that is asked first: the other one's grow old on nights on which nobody needed it."""
         if installation.uses_tushare:
             bars += (RAW_TUSHARE_DAILY, RAW_TUSHARE_DAILY_BASIC, RAW_TUSHARE_SUSPEND)
             factors += (RAW_TUSHARE_ADJ_FACTOR,)
@@ -61,7 +64,7 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
 
     @multi_asset(
         specs=[
-            *(_spec(table, after=("trading_calendar", "securities"), skippable=True) for table in raw.bars),
+            *(_spec(table, after=("trading_calendar", "securities"), raw=raw) for table in raw.bars),
             _spec(STOCK_DAILY, after=[table.name for table in raw.bars]),
         ],
         name=BARS_OP,
@@ -87,7 +90,7 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
 
     @multi_asset(
         specs=[
-            *(_spec(table, after=(STOCK_DAILY.name,), skippable=True) for table in raw.factors),
+            *(_spec(table, after=(STOCK_DAILY.name,), raw=raw) for table in raw.factors),
             _spec(ADJUST_FACTOR, after=[STOCK_DAILY.name, *(table.name for table in raw.factors)]),
         ],
         name=ADJUST_FACTOR.name,
@@ -114,15 +117,16 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
     return [daily_bars, adjust_factor]
 
 
-def _spec(table: Table, *, after: Iterable[str], skippable: bool = False) -> AssetSpec:
-    """Return an asset's spec; what a source said may be skipped, in a run in which that source said nothing."""
+def _spec(table: Table, *, after: Iterable[str], raw: RawTables | None = None) -> AssetSpec:
+    """Return an asset's spec; of `raw` tables one may be skipped, in a run in which its source said nothing."""
     return AssetSpec(
         table.name,
         description=table.comment,
         metadata=table_metadata(table),
         kinds={"postgres"},
         deps=list(after),
-        skippable=skippable,
+        skippable=raw is not None,
+        freshness_policy=MARKET_FRESHNESS if raw is None or table.name in raw.nightly else None,
     )
 
 

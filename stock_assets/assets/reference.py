@@ -5,6 +5,7 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, ResourceParam, asset
 
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.metadata import calendar_metadata, securities_metadata, table_metadata
 from stock_assets.domain.tables import SECURITY, TRADING_DAY
 from stock_assets.pipeline.refresh import refresh_calendar, refresh_securities
@@ -18,6 +19,7 @@ GROUP = "reference"
     group_name=GROUP,
     kinds={"postgres"},
     retry_policy=RETRY,
+    freshness_policy=MARKET_FRESHNESS,
     description=TRADING_DAY.comment,
     metadata=table_metadata(TRADING_DAY),
 )
@@ -34,6 +36,7 @@ def trading_calendar(
     group_name=GROUP,
     kinds={"postgres"},
     retry_policy=RETRY,
+    freshness_policy=MARKET_FRESHNESS,
     description=SECURITY.comment,
     metadata=table_metadata(SECURITY),
 )

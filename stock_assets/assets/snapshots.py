@@ -24,6 +24,7 @@ from dagster import (
 
 from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.metadata import TOLD_BY_DAY, Metadata, preview_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
@@ -61,6 +62,7 @@ def snapshot_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefin
                 metadata=table_metadata(SNAPSHOT),
                 kinds={"arrow", "postgres"},
                 deps=[TECHNICAL_DAILY.name, STOCK_DAILY.name],
+                freshness_policy=MARKET_FRESHNESS,
             )
         ],
         name=CACHE_SNAPSHOT.name,

@@ -25,6 +25,7 @@ from pydantic import Field
 
 from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.metadata import (
     TOLD_BY_DAY,
@@ -76,6 +77,7 @@ def technical_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefi
                 metadata=table_metadata(TECHNICAL_DAILY),
                 kinds={"postgres"},
                 deps=[STOCK_DAILY.name, ADJUST_FACTOR.name],
+                freshness_policy=MARKET_FRESHNESS,
             )
         ],
         name=TECHNICAL_DAILY.name,

@@ -20,6 +20,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from stock_assets.assets.finance import finance_history_op
 from stock_assets.automation.due import why_not_due
+from stock_assets.automation.jobs import OF_TIME
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR, RAW_TUSHARE_FINA_INDICATOR
 from stock_assets.wiring import Installation
@@ -33,7 +34,7 @@ def finance_increment_job() -> UnresolvedAssetJobDefinition:
     """Return the job over one trading day's announcements."""
     return define_asset_job(
         INCREMENT,
-        AssetSelection.assets(RAW_TUSHARE_FINA_INDICATOR.name, FINANCE_INDICATOR.name),
+        AssetSelection.assets(RAW_TUSHARE_FINA_INDICATOR.name, FINANCE_INDICATOR.name) - OF_TIME,
         executor_def=in_process_executor,
         description="一个交易日之前的全部新公告 | every announcement up to a trading day",
     )

@@ -10,6 +10,7 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from stock_assets.assets.freshness import CHECK_KEYS
 from stock_assets.assets.loads import JOB_TYPE_TAG
 from stock_assets.assets.market import RawTables
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
@@ -17,6 +18,8 @@ from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.daily_sync import DailyJob
 
 _REFERENCE = AssetSelection.assets("trading_calendar", "securities")
+# Whether the store is up to date is no matter of the days that a run loads: a sensor looks.
+OF_TIME = AssetSelection.checks(*CHECK_KEYS.values())
 DAILY, HISTORY, NIGHTLY = "sync_daily_data_job", "sync_history_daily_data_job", "nightly_job"
 
 
@@ -27,21 +30,21 @@ def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
     return [
         define_asset_job(
             DAILY,
-            _REFERENCE | bars,
+            (_REFERENCE | bars) - OF_TIME,
             tags=_task("DAILY_INCREMENTAL"),
             executor_def=in_process_executor,
             description="一个交易日的日线 | daily bars of one trading day",
         ),
         define_asset_job(
             HISTORY,
-            bars | factors | AssetSelection.assets(TECHNICAL_DAILY.name),
+            (bars | factors | AssetSelection.assets(TECHNICAL_DAILY.name)) - OF_TIME,
             tags=_task("DAILY_HISTORY"),
             executor_def=in_process_executor,
             description="一段历史的日线与复权因子，只补缺口，再计算技术指标 | bars and factors of a range, gaps only; then indicators",
         ),
         define_asset_job(
             NIGHTLY,
-            AssetSelection.all(),
+            AssetSelection.all() - OF_TIME,
             tags=_task("DAILY_INCREMENTAL"),
             executor_def=in_process_executor,
             description="每晚：日历、证券、日线、因子、指标、快照 | every night: calendar, securities, bars, factors, indicators, snapshot",
