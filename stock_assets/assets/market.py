@@ -16,10 +16,10 @@ from dagster import (
 )
 
 from stock_assets.assets.failures import RETRY, plain_failures
+from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.loads import BARS_OP, LoadConfig, Loaded, job_type_of, load_bars, load_factors
 from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
-from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.contract import Table
 from stock_assets.domain.tables import (
