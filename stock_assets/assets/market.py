@@ -45,18 +45,19 @@ class RawTables:
 
     bars: tuple[Table, ...]
     factors: tuple[Table, ...]
+    nightly: frozenset[str]
+    """Those of the source that is asked first: the other one's grow old on nights on which nobody needed it."""
 
     @classmethod
     def of(cls, installation: Installation) -> "RawTables":
         """Return the raw tables of an installation's sources; a table that nobody fills would look like a gap."""
         bars: tuple[Table, ...] = (RAW_BAOSTOCK_DAILY,) if installation.uses_baostock else ()
         factors: tuple[Table, ...] = ()
-    nightly: frozenset[str]
-    """Those of the source that is asked first: the other one's grow old on nights on which nobody needed it."""
         if installation.uses_tushare:
             bars += (RAW_TUSHARE_DAILY, RAW_TUSHARE_DAILY_BASIC, RAW_TUSHARE_SUSPEND)
             factors += (RAW_TUSHARE_ADJ_FACTOR,)
-        return cls(bars, factors)
+        first = (RAW_BAOSTOCK_DAILY,) if installation.uses_baostock else (*bars, *factors)
+        return cls(bars, factors, frozenset(table.name for table in first))
 
 
 def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> list[AssetsDefinition]:
