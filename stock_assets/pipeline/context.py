@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from stock_assets.domain.alerts import Notify, tell_nobody
 from stock_assets.domain.calendar import TradingCalendar
+from stock_assets.domain.completeness import SourcesInUse
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.sources.base import MarketSource
 from stock_assets.storage.database import Connection, Database
@@ -50,6 +51,7 @@ class PipelineContext:
     `source` is asked first; of `fallbacks`, in order, each is asked for what is still missing then (see `turns`).
     `concurrency` is how many calls may be under way at once (never more than sessions); `breaks_in_a_row` how many calls in
     a row may break before the source counts as down and the run stops; after `batch_size` calls a line is logged.
+    `sources_in_use` are all sources of the run where this context has a part of them only.
     `transaction` opens the transactions that bars are landed in; without it they are the database's own. `notify` is told
     of synchronizations that a person should look at.
     """
@@ -67,6 +69,15 @@ class PipelineContext:
     batch_size: int = 100
     transaction: Callable[[], AbstractContextManager[LandingTransaction]] | None = None
     notify: Notify = tell_nobody
+
+    sources_in_use: SourcesInUse | None = None
+
+    @property
+    def in_use(self) -> SourcesInUse:
+        """Every source that this run asks, with the exchanges it has: what none of them has is to be had nowhere."""
+        if self.sources_in_use is not None:
+            return self.sources_in_use
+        return {source.name: source.exchanges for source in (self.source, *self.fallbacks)}
 
     def last_final(self) -> date:
         """Return the newest session that should be published now."""

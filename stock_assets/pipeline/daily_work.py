@@ -199,7 +199,9 @@ class DailyWork:
 
     def _watch(self, items: Sequence[Call], days: Sequence[date], ts_codes: tuple[str, ...] | None) -> Watch:
         with self.context.database.read() as conn:
-            gaps = coverage.missing_bars(conn, days[0], days[-1], ts_codes=ts_codes)
+            gaps = coverage.missing_bars(
+                conn, days[0], days[-1], ts_codes=ts_codes, sources=self.context.in_use
+            )  # fmt: skip
         # What a stock with a record of its own lacks is asked for under its name.
         named = {call.ts_code for call in items if isinstance(call, CodeCall)}
         gaps = gaps.filter(

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
 import polars as pl
 
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar, is_final, published_at
 from stock_assets.domain.codes import EXCHANGES, Exchange
+from stock_assets.domain.completeness import SourcesInUse
 from stock_assets.domain.errors import InvalidInput, NotReady
 from stock_assets.storage import coverage
 from stock_assets.storage.database import Database
@@ -18,15 +20,24 @@ _BLOCK_GAPS = 1_400_000
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a source is asked for: `own` exchanges may be asked for anew, of `shared` ones it fills what others left."""
+    """What a source is asked for: `own` exchanges may be asked for anew, of `shared` ones it fills what others left.
+
+    What the source called `name` has proven to have none of, it is not asked for again.
+    """
 
     own: frozenset[Exchange] = EXCHANGES
     shared: frozenset[Exchange] = frozenset()
+    name: str | None = None
 
     @property
     def is_first(self) -> bool:
         """Return whether no source before has anything of what this one is asked for."""
         return not self.shared
+
+    @property
+    def sources(self) -> SourcesInUse | None:
+        """Who must have proven to have none of a gap to leave it out: this source."""
+        return None if self.name is None else {self.name: self.own | self.shared}
 
 
 EVERYTHING = Scope()
@@ -75,9 +86,10 @@ def blocks_of_gaps(
     store is asked anew for each block.
     """
     wanted = sorted(days)
+    missing = partial(coverage.missing_bars, sources=scope.sources)
     others, theirs = EXCHANGES - scope.own - scope.shared, EXCHANGES - scope.own
     with database.read() as conn:
-        counts = coverage.day_counts(conn, wanted[0], wanted[-1], exclude_exchanges=others)
+        counts = coverage.day_counts(conn, wanted[0], wanted[-1], exclude_exchanges=others, sources=scope.sources)
     counts = counts.filter(pl.col("trade_date").is_in(wanted))
     is_disputed = (pl.col("present") == pl.col("expected")) & (pl.col("rejected") > 0)
     is_asked_whole = pl.lit(refetch) | (is_disputed & pl.lit(ts_codes is None and not scope.shared))
@@ -97,8 +109,8 @@ def blocks_of_gaps(
                 )
                 for find, left_out, days in (
                     (coverage.expected_bars, theirs, asked_whole),
-                    (coverage.missing_bars, others | scope.own, asked_whole if scope.shared else []),
-                    (coverage.missing_bars, others, part.filter(~pl.col("is_whole"))["trade_date"].to_list()),
+                    (missing, others | scope.own, asked_whole if scope.shared else []),
+                    (missing, others, part.filter(~pl.col("is_whole"))["trade_date"].to_list()),
                 )
                 if days
             )

@@ -21,7 +21,8 @@ from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.fetch import SourceDown, answers_in_order
 from stock_assets.pipeline.gaps import Block, Scope, blocks_of_gaps, check_days
-from stock_assets.pipeline.landing import JudgedAnswer, Landing, judge_answer, land_bars, note_refusal
+from stock_assets.pipeline.lacking import no_gaps, spoken_of_by_day, spoken_of_by_stock
+from stock_assets.pipeline.landing import JudgedAnswer, Landing, judge_answer, land_bars, land_nothing, note_refusal
 from stock_assets.pipeline.refresh import ensure_reference, refresh_securities
 from stock_assets.pipeline.report import IngestReport
 from stock_assets.pipeline.turns import Turn, work_in_turn
@@ -120,44 +121,52 @@ class _Ingest:
         """Ask stock by stock, then land what came day by day: one stock's failure never stops the others."""
         started_at = self.context.now()
         frames = [self.context.source.no_daily()]
-        answered: list[str] = []
+        answered: list[CodeCall] = []
         down: SourceDown | None = None
         try:
             for call, answer in self._answers(calls):
                 if isinstance(answer, Rows):
                     frames.append(answer.frame)
                 if isinstance(answer, Rows | ProvenEmpty):
-                    answered.append(call.ts_code)
+                    answered.append(call)
                 else:
                     self._note_failure(call.ts_code, answer)
         except SourceDown as stop:
             down = stop
-        days = block.gaps.filter(pl.col("ts_code").is_in(answered))["trade_date"].unique().sort().to_list()
+        codes = tuple(call.ts_code for call in answered)
+        gaps = block.gaps.filter(pl.col("ts_code").is_in(codes))
+        asked = spoken_of_by_stock(self.context, block.gaps, answered)
         # Stretches cover sessions that nobody asked for: right answers all the same, of which only the asked ones land.
         stretch = self.context.calendar.between(min(call.start for call in calls), max(call.end for call in calls))
         judged = self._judge(pl.concat(frames), stretch)
         if not is_shared:
-            for group in _groups(days, judged.rows_of_day()):
-                self._land(judged.of_days(group), group, tuple(answered), started_at)
+            for group in _groups(gaps["trade_date"].unique().sort().to_list(), judged.rows_of_day()):
+                self._land(judged.of_days(group), group, codes, started_at, asked=asked, is_by_stock=True)
         else:
-            self._land_gaps(judged, block.gaps.filter(pl.col("ts_code").is_in(answered)), started_at)
+            self._land_gaps(judged, gaps, started_at, asked=asked)
         if down is not None:
             raise down
 
-    def _land_gaps(self, judged: JudgedAnswer, gaps: pl.DataFrame, started_at: datetime) -> None:
-        """Land what came for gaps alone: together the days on which the same stocks have one; nothing for a day without rows."""
+    def _land_gaps(
+        self, judged: JudgedAnswer, gaps: pl.DataFrame, started_at: datetime, *, asked: pl.DataFrame
+    ) -> None:
+        """Land what came for gaps alone: together the days on which the same stocks have one; of others what lacks is noted."""
         alike = gaps.group_by("trade_date").agg(pl.col("ts_code").sort()).group_by("ts_code", maintain_order=True)
         for codes, days in alike.agg(pl.col("trade_date").sort()).iter_rows():
             part = judged.of_codes(codes)
             held = part.rows_of_day()
             for group in _groups([day for day in days if day in held], held):
-                self._land(part.of_days(group), group, tuple(codes), started_at)
+                self._land(part.of_days(group), group, tuple(codes), started_at, asked=asked, is_by_stock=True)
+            for group in _groups([day for day in days if day not in held], held):
+                none = asked.filter(pl.col("trade_date").is_in(group) & pl.col("ts_code").is_in(codes))
+                self.report.add_outcomes(land_nothing(self.context, none, started_at))
 
     def _fetch_days(
         self, calls: Sequence[DayCall], ts_codes: tuple[str, ...] | None, block: Block, *, is_shared: bool
     ) -> None:
         """Ask day by day and land each day, or a few small ones together, as they come."""
-        waiting: dict[date, JudgedAnswer] = {}
+        waiting: dict[date, _Spoken] = {}
+        gaps_of_day = {day: gaps for (day,), gaps in block.gaps.partition_by("trade_date", as_dict=True).items()}
         started_at = self.context.now()
         try:
             for call, answer in self._answers(calls):
@@ -170,14 +179,16 @@ class _Ingest:
                     )
                     continue
                 judged = self._judge(answer.frame, [call.day])
+                gaps = gaps_of_day.get(call.day, no_gaps())
+                asked = spoken_of_by_day(self.context, gaps, call.day, judged.accepted, block.rows_of_day[call.day])
                 if is_shared:
-                    codes = _codes_of(block.gaps, call.day)
-                    self._land(judged.of_codes(codes), [call.day], codes, started_at)
+                    codes = _codes_of(gaps)
+                    self._land(judged.of_codes(codes), [call.day], codes, started_at, asked=asked)
                     continue
                 if ts_codes is not None:
                     judged = judged.of_codes(ts_codes)
-                waiting[call.day] = judged
-                held = sum(part.answer.height for part in waiting.values())
+                waiting[call.day] = _Spoken(judged, asked)
+                held = sum(spoken.judged.answer.height for spoken in waiting.values())
                 if held + judged.answer.height > _LANDING_ROWS or len(waiting) == _LANDING_DAYS:
                     self._land_waiting(waiting, ts_codes, started_at)
         finally:
@@ -185,10 +196,12 @@ class _Ingest:
             self._land_waiting(waiting, ts_codes, started_at)
 
     def _land_waiting(
-        self, waiting: dict[date, JudgedAnswer], ts_codes: tuple[str, ...] | None, started_at: datetime
+        self, waiting: "dict[date, _Spoken]", ts_codes: tuple[str, ...] | None, started_at: datetime
     ) -> None:
         if waiting:
-            self._land(JudgedAnswer.together(list(waiting.values())), list(waiting), ts_codes, started_at)
+            judged = JudgedAnswer.together([spoken.judged for spoken in waiting.values()])
+            asked = pl.concat([spoken.asked for spoken in waiting.values()])
+            self._land(judged, list(waiting), ts_codes, started_at, asked=asked)
             waiting.clear()
 
     def _judge(self, answer: pl.DataFrame, days: Sequence[date]) -> JudgedAnswer:
@@ -209,14 +222,22 @@ class _Ingest:
         self._read_securities()
         return self.securities.height > before
 
-    def _land(
-        self, part: JudgedAnswer, days: Sequence[date], ts_codes: tuple[str, ...] | None, started_at: datetime
+    def _land(  # noqa: PLR0913  what a transaction is made of
+        self,
+        part: JudgedAnswer,
+        days: Sequence[date],
+        ts_codes: tuple[str, ...] | None,
+        started_at: datetime,
+        *,
+        asked: pl.DataFrame,
+        is_by_stock: bool = False,
     ) -> None:
+        landing = Landing(part, tuple(days), ts_codes, started_at, asked, is_by_stock)
         with unit(
             "ingest.land", first=days[0], last=days[-1], days=len(days), slow_seconds=self.context.slow_seconds
         ) as work:
             with work.step("database"):
-                outcomes, counts = land_bars(self.context, Landing(part, tuple(days), ts_codes, started_at))
+                outcomes, counts = land_bars(self.context, landing)
             work.add(
                 rows=part.accepted.height, inserted=counts.inserted, updated=counts.updated, unchanged=counts.unchanged
             )
@@ -262,6 +283,14 @@ class _Ingest:
     def _read_securities(self) -> None:
         with self.context.database.read() as conn:
             self.securities = reference.read_securities(conn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """A day's answer, and the gaps that it has spoken about."""
+
+    judged: JudgedAnswer
+    asked: pl.DataFrame
 
 
 @dataclass(slots=True)

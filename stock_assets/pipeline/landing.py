@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import polars as pl
@@ -17,11 +17,12 @@ from stock_assets.domain.errors import StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.domain.universe import under_code_of_day
 from stock_assets.pipeline.context import LandingTransaction, PipelineContext
+from stock_assets.pipeline.lacking import no_gaps, note_lacking
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.quality.bar_rules import judge_bars
 from stock_assets.quality.findings import FINDING_SCHEMA, WHOLE_DAY
 from stock_assets.quality.series_rules import judge_continuity
-from stock_assets.storage import bars, bulk_load, ledger, raw, rejects
+from stock_assets.storage import asked_gaps, bars, bulk_load, ledger, raw, rejects
 from stock_assets.storage.database import Connection, Database
 from stock_assets.storage.day_state import DayState, day_states
 from stock_assets.units import UnitOfWork
@@ -77,12 +78,18 @@ class JudgedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What one transaction brings: whole days (`ts_codes` None), or only these stocks' part of them."""
+    """What one transaction brings: whole days (`ts_codes` None), or only these stocks' part of them.
+
+    `asked` are the gaps (ts_code, trade_date) that the answer has spoken about, stock by stock if `is_by_stock`: what of
+    them did not come, the source has none of.
+    """
 
     part: JudgedAnswer
     days: tuple[date, ...]
     ts_codes: tuple[str, ...] | None
     started_at: datetime
+    asked: pl.DataFrame = field(default_factory=no_gaps)
+    is_by_stock: bool = False
 
 
 def judge_answer(
@@ -144,7 +151,11 @@ def _land(
     rejects.save_rejected(
         conn, _DATASET, days, rejected_rows(context, _DATASET, part.rejected, now), ts_codes=landing.ts_codes
     )
-    states = day_states(conn, days)
+    asked_gaps.forget_landed(conn, _DATASET, days)
+    asked = landing.asked.filter(pl.col("trade_date").is_in(list(days)))
+    lacked = asked.join(part.accepted, on=["ts_code", "trade_date"], how="anti")
+    note_lacking(conn, context, lacked, is_by_stock=landing.is_by_stock)
+    states = day_states(conn, days, sources=context.in_use)
     findings = pl.concat([part.findings, continuity, _whole_day_findings(states.values())]).with_columns(
         pl.lit(_DATASET).alias("dataset"),
         pl.lit(context.run_id, dtype=pl.String).alias("run_id"),
@@ -169,6 +180,29 @@ def _land(
     lacking = {day: state.missing for day, state in states.items()}
     transaction.landed(outcomes, lacking, rows=counts.inserted + counts.updated)
     return outcomes, counts
+
+
+def land_nothing(context: PipelineContext, asked: pl.DataFrame, started_at: datetime) -> list[DayOutcome]:
+    """Write down that answers by stock had none of these gaps (`asked`); return the days that are complete by that.
+
+    A day that the ledger does not know, or that got no answer, stays as it is.
+    """
+    days = asked["trade_date"].unique().sort().to_list()
+    with context.database.begin() as conn:
+        ledger.lock_days(conn, _DATASET, days)
+        note_lacking(conn, context, asked, is_by_stock=True)
+        short = [day for day, status in ledger.statuses(conn, _DATASET, days).items() if status == "partial"]
+        rejected = rejects.open_counts(conn, _DATASET, short)
+        states = day_states(conn, short, sources=context.in_use)
+        outcomes = [_outcome(states[day], rejected.get(day, 0)) for day in sorted(short)]
+        done = [outcome for outcome in outcomes if outcome.status == "complete"]
+        for outcome in done:
+            state, now = states[outcome.day], context.now()
+            entry = entry_of(
+                context, _DATASET, outcome, started_at=started_at, now=now, digest=state.digest, sources=state.sources
+            )
+            ledger.write_entry(conn, entry)
+    return done
 
 
 def save_raw(

@@ -32,8 +32,9 @@ def turns(context: PipelineContext) -> Iterator[Turn]:
     had = frozenset[Exchange]()
     for source in (context.source, *context.fallbacks):
         yield Turn(
-            replace(context, source=source, fallbacks=()), Scope(source.exchanges - had, source.exchanges & had)
-        )  # fmt: skip
+            replace(context, source=source, fallbacks=(), sources_in_use=context.in_use),
+            Scope(source.exchanges - had, source.exchanges & had, source.name),
+        )
         had |= source.exchanges
 
 

@@ -2,6 +2,7 @@
 
 Expected is a bar for every security listed on every open day: from its `list_date` on, until the day before its
 `delist_date`. A suspended stock is expected too: its bar says so. `exclude_exchanges` names those a source does not cover.
+A bar that no source has is expected no longer (see `asked_gaps`, also for what `sources` means).
 """
 
 from collections.abc import Collection, Sequence
@@ -13,8 +14,10 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import Connection
 
+from stock_assets.domain.completeness import SourcesInUse
 from stock_assets.domain.contract import Table
-from stock_assets.domain.tables import SECURITY, TRADING_DAY
+from stock_assets.domain.tables import SECURITY, STOCK_DAILY, TRADING_DAY
+from stock_assets.storage.asked_gaps import proven_gaps
 from stock_assets.storage.copy_frames import copy_out, driver
 from stock_assets.storage.layout import extent_of
 from stock_assets.storage.schema import table_of
@@ -35,6 +38,15 @@ _EXPECTED: Final = """
         ) AS event
     ) AS running WHERE is_asked
 """
+# What no source has, by day; only of what is expected and not there.
+_NONE: Final = """
+    SELECT proven.trade_date, count(*) AS none, array_agg(proven.ts_code) AS none_codes
+    FROM ({proven}) AS proven JOIN listed ON listed.ts_code = proven.ts_code
+        AND proven.trade_date >= list_date AND proven.trade_date < delist_date
+    WHERE NOT EXISTS (SELECT FROM stock_daily AS bar
+                      WHERE bar.ts_code = proven.ts_code AND bar.trade_date = proven.trade_date)
+    GROUP BY proven.trade_date
+"""
 # Day by day (LATERAL), and only where a day is short, because joining all days at once would read the whole table.
 # Only bars that were expected count as present: one that was not must not hide one that is missing.
 _MISSING: Final = f"""
@@ -42,13 +54,15 @@ _MISSING: Final = f"""
         SELECT bar.trade_date, count(*) AS present FROM stock_daily AS bar JOIN listed
             ON listed.ts_code = bar.ts_code AND bar.trade_date >= list_date AND bar.trade_date < delist_date
         WHERE bar.trade_date BETWEEN {{start}} AND {{end}} GROUP BY bar.trade_date
-    ), short AS MATERIALIZED (
-        SELECT trade_date FROM expected LEFT JOIN present USING (trade_date) WHERE expected > coalesce(present, 0)
+    ), none AS MATERIALIZED ({_NONE}), short AS MATERIALIZED (
+        SELECT trade_date, none_codes FROM expected LEFT JOIN present USING (trade_date) LEFT JOIN none USING (trade_date)
+        WHERE expected > coalesce(present, 0) + coalesce(none, 0)
     )
     SELECT short.trade_date, gap.ts_codes FROM short CROSS JOIN LATERAL (
         SELECT string_agg(ts_code, ',' ORDER BY ts_code) AS ts_codes FROM (
             SELECT ts_code FROM listed WHERE short.trade_date >= list_date AND short.trade_date < delist_date
             EXCEPT SELECT ts_code FROM stock_daily WHERE stock_daily.trade_date = short.trade_date
+            EXCEPT SELECT unnest(short.none_codes)
         ) AS lacking
     ) AS gap
     WHERE gap.ts_codes IS NOT NULL ORDER BY short.trade_date
@@ -64,11 +78,12 @@ _DAY_COUNTS: Final = f"""
         SELECT trade_date, count(*) AS rejected FROM rejected_row
         WHERE dataset = 'stock_daily' AND resolved_at IS NULL AND trade_date BETWEEN {{start}} AND {{end}}
         GROUP BY trade_date
-    ), ledger AS (SELECT trade_date, status FROM load_ledger WHERE dataset = 'stock_daily')
-    SELECT trade_date, expected, coalesce(present, 0), coalesce(unexpected, 0), coalesce(suspended, 0),
-           coalesce(rejected, 0), status
+    ), none AS MATERIALIZED ({_NONE}),
+    ledger AS (SELECT trade_date, status FROM load_ledger WHERE dataset = 'stock_daily')
+    SELECT trade_date, expected - coalesce(none, 0), coalesce(present, 0), coalesce(unexpected, 0),
+           coalesce(suspended, 0), coalesce(rejected, 0), coalesce(none, 0), status
     FROM expected LEFT JOIN present USING (trade_date) LEFT JOIN rejected USING (trade_date)
-         LEFT JOIN ledger USING (trade_date)
+         LEFT JOIN none USING (trade_date) LEFT JOIN ledger USING (trade_date)
     ORDER BY trade_date
 """  # noqa: S608  (built from constants)
 _ALL_EXPECTED: Final = f"""
@@ -107,17 +122,19 @@ _SUMMARY = {
 }
 
 
-def missing_bars(
+def missing_bars(  # noqa: PLR0913  (each has its default)
     conn: Connection,
     start: date,
     end: date,
     *,
     ts_codes: Sequence[str] | None = None,
     exclude_exchanges: Collection[str] = (),
+    sources: SourcesInUse | None = None,
 ) -> pl.DataFrame:
     """Return ts_code and trade_date of every bar of [start, end] that should be there and is not, by day and code."""
     codes = None if ts_codes is None else list(ts_codes)
-    query = sql.SQL(_MISSING).format(start=start, end=end, codes=codes, excluded=list(exclude_exchanges))
+    proven = proven_gaps(STOCK_DAILY.name, start, end, sources)
+    query = sql.SQL(_MISSING).format(start=start, end=end, codes=codes, excluded=list(exclude_exchanges), proven=proven)
     # One line a day: a line for each of millions of gaps would take minutes to read.
     days = copy_out(conn, query, {"trade_date": pl.Date(), "ts_codes": pl.String()})
     gaps = days.select(pl.col("ts_codes").str.split(",").alias("ts_code"), "trade_date")
@@ -132,21 +149,38 @@ def expected_bars(
     ts_codes: Sequence[str] | None = None,
     exclude_exchanges: Collection[str] = (),
 ) -> pl.DataFrame:
-    """Return ts_code and trade_date of every bar of [start, end] that should be there, by day and code."""
+    """Return ts_code and trade_date of every bar of [start, end] that a listing makes expect, by day and code.
+
+    Those that no source has are among them.
+    """
     codes = None if ts_codes is None else list(ts_codes)
     query = sql.SQL(_ALL_EXPECTED).format(start=start, end=end, codes=codes, excluded=list(exclude_exchanges))
     return copy_out(conn, query, {"ts_code": pl.String(), "trade_date": pl.Date()})
 
 
-def day_counts(conn: Connection, start: date, end: date, *, exclude_exchanges: Collection[str] = ()) -> pl.DataFrame:
+def day_counts(
+    conn: Connection,
+    start: date,
+    end: date,
+    *,
+    exclude_exchanges: Collection[str] = (),
+    sources: SourcesInUse | None = None,
+) -> pl.DataFrame:
     """Return one row per open day of [start, end]: how many bars there should be and are, and the ledger's status.
 
     `present` counts expected bars only, so that expected - present are missing; `unexpected` counts the others (of
-    unknown codes, outside a listing, of an excluded exchange). `rejected` counts open rejected rows. `status` is null
-    for a day the ledger does not know.
+    unknown codes, outside a listing, of an excluded exchange). `rejected` counts open rejected rows. `source_has_none`
+    counts bars of listed stocks that no source has: they are not among the expected ones. `status` is null for a day the
+    ledger does not know.
     """
-    query = sql.SQL(_DAY_COUNTS).format(start=start, end=end, codes=None, excluded=list(exclude_exchanges))
-    counts = {name: pl.Int64() for name in ("expected", "present", "unexpected", "suspended", "rejected")}
+    proven = proven_gaps(STOCK_DAILY.name, start, end, sources)
+    query = sql.SQL(_DAY_COUNTS).format(
+        start=start, end=end, codes=None, excluded=list(exclude_exchanges), proven=proven
+    )
+    counts = {
+        name: pl.Int64()
+        for name in ("expected", "present", "unexpected", "suspended", "rejected", "source_has_none")
+    }  # fmt: skip
     return copy_out(conn, query, {"trade_date": pl.Date(), **counts, "status": pl.String()})
 
 

@@ -6,6 +6,10 @@ from datetime import date
 
 from sqlalchemy import Connection, text
 
+from stock_assets.domain.completeness import SourcesInUse
+from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.storage import asked_gaps
+
 _BUSINESS = """
     ts_code, open, high, low, close, pre_close, volume, amount, turnover_rate, pct_chg, is_suspended, is_st,
     pe_ttm, pb_mrq, ps_ttm, pcf_ncf_ttm, source
@@ -42,7 +46,8 @@ _EX_DAY_SIGNS = text("""
 class DayState:
     """One trading day of `stock_daily`: rows, and how they compare with the securities listed on that day.
 
-    `sources` names who the rows are from; of three or more the first and the last by name.
+    A stock whose bar no source has is not among the expected and the missing ones, but among `none`. `sources` names who
+    the rows are from; of three or more the first and the last by name.
     """
 
     day: date
@@ -50,24 +55,32 @@ class DayState:
     expected: int
     present: int
     missing: tuple[str, ...]
+    none: tuple[str, ...]
     suspended_empty: int
     suspended_zero: int
     sources: frozenset[str]
     digest: str | None
 
 
-def day_states(conn: Connection, days: Sequence[date]) -> dict[date, DayState]:
-    """Return the state of each asked day; `expected` counts the securities listed on it."""
+def day_states(conn: Connection, days: Sequence[date], *, sources: SourcesInUse | None = None) -> dict[date, DayState]:
+    """Return the state of each asked day; `expected` counts the securities listed on it that some source has a bar of.
+
+    `sources` are those in use (see `asked_gaps`).
+    """
     held = {row.trade_date: row for row in conn.execute(_ROWS, {"days": list(days)})}
+    proven = asked_gaps.proven_on(conn, STOCK_DAILY.name, days, sources=sources)
     states: dict[date, DayState] = {}
     for row in conn.execute(_EXPECTED, {"days": list(days)}):
         here = held.get(row.day)
+        lacking, no_source_has = tuple(row.missing or ()), proven.get(row.day, set[str]())
+        none = tuple(code for code in lacking if code in no_source_has)
         states[row.day] = DayState(
             day=row.day,
             rows=here.rows if here else 0,
-            expected=row.expected,
+            expected=row.expected - len(none),
             present=row.present,
-            missing=tuple(row.missing or ()),
+            missing=tuple(code for code in lacking if code not in no_source_has) if none else lacking,
+            none=none,
             suspended_empty=here.suspended_empty if here else 0,
             suspended_zero=here.suspended_zero if here else 0,
             sources=frozenset({here.first_source, here.last_source} if here else ()),

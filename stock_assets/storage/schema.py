@@ -68,6 +68,7 @@ _RULES: dict[str, dict[str, str]] = {
         "snapshot_id_form": "snapshot_id ~ '^[0-9a-f]{16}$'",
         "digest_form": "digest ~ '^[0-9a-f]{64}$'",
     },
+    "asked_gap": {"ts_code_form": _CODE_FORM, "first_before_last": "first_asked_on <= last_asked_on"},
     "finance_indicator": {
         "ts_code_form": _CODE_FORM,
         "end_date_quarter_end": "extract(day FROM end_date + 1) = 1 AND extract(month FROM end_date + 1) IN (1, 4, 7, 10)",

@@ -3,6 +3,7 @@
 from stock_assets.domain.baostock_finance_tables import RAW_BAOSTOCK_FINANCE
 from stock_assets.domain.contract import Table
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR, FINANCE_PROGRESS, RAW_TUSHARE_FINA_INDICATOR
+from stock_assets.domain.gap_tables import ASKED_GAP
 from stock_assets.domain.snapshot_tables import CACHE_SNAPSHOT
 from stock_assets.domain.tables import (
     ADJUST_FACTOR,
@@ -50,6 +51,7 @@ TABLES: tuple[Table, ...] = (
     LOAD_LEDGER,
     REJECTED_ROW,
     QUALITY_FINDING,
+    ASKED_GAP,
     SOURCE_QUOTA,
     RATE_STATE,
     SYNC_TASKS,

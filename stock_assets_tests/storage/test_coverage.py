@@ -109,15 +109,15 @@ def test_a_day_is_told_by_what_should_be_there_what_is_and_what_the_ledger_says(
         write_entry(conn, entry(dataset="adjust_factor", trade_date=DAYS[0]))
         conn.exec_driver_sql(f"DELETE FROM stock_daily WHERE ts_code = '000002.SZ' AND trade_date = '{DAYS[4]}'")  # noqa: S608
         found = day_counts(conn, DAYS[0], DAYS[4] + timedelta(days=9), exclude_exchanges=["BJ"])
-    columns = ("expected", "present", "unexpected", "suspended", "rejected", "status")
+    columns = ("expected", "present", "unexpected", "suspended", "rejected", "source_has_none", "status")
     assert found.columns == ["trade_date", *columns]
     assert found["trade_date"].to_list() == DAYS
     assert found.select(columns).rows() == [
-        (2, 2, 0, 0, 0, None),
-        (3, 3, 1, 1, 1, "complete"),
-        (3, 3, 0, 0, 0, None),
-        (2, 2, 0, 0, 0, None),
-        (2, 1, 0, 0, 0, None),
+        (2, 2, 0, 0, 0, 0, None),
+        (3, 3, 1, 1, 1, 0, "complete"),
+        (3, 3, 0, 0, 0, 0, None),
+        (2, 2, 0, 0, 0, 0, None),
+        (2, 1, 0, 0, 0, 0, None),
     ]
 
 
