@@ -14,6 +14,7 @@ from stock_assets.domain.adjustment import Adjust
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import ConfigurationError, InvalidInput
 from stock_assets.domain.tables import SECURITY
+from stock_assets.domain.universe import newest_code
 from stock_assets.storage import coverage, reference
 
 _SHOWN_GAPS = 30
@@ -111,6 +112,12 @@ def _tell_rest(session: Session, rest: int) -> None:
     help="按当时存储中的内容读取：2026-11-20T18:30（北京时间）、带时区的 ISO 时间，或日期（当日结束）"
     " | read the store as it was known then: 2026-11-20T18:30 in Shanghai time, an ISO time with its zone, or a day, meaning its end",
 )
+@click.option(
+    "--whole-life",
+    is_flag=True,
+    help="换过代码的证券，连同以前代码的日线，合为一个序列"
+    " | of a security that changed its code, those under its former ones as well, as one series",
+)
 @output_options
 @chart_option
 @pass_session
@@ -125,6 +132,8 @@ def bars_command(  # noqa: PLR0913  one parameter per option
     form: str | None,
     out: Path | None,
     chart: Path | None,
+    *,
+    whole_life: bool,
 ) -> None:
     """一只证券的日线 | one stock's daily bars.
 
@@ -138,7 +147,9 @@ def bars_command(  # noqa: PLR0913  one parameter per option
     check_range(first, last)
     reader = session.installation.reader()
     begin = first if chart is None else warm_up_from(calendar, first)
-    read = reader.bars([code], begin, last, adjust=adjust, anchor=anchor or last, as_of=as_of)
+    code = newest_code(code) if whole_life else code
+    ask = reader.whole_lives if whole_life else reader.bars
+    read = ask([code], begin, last, adjust=adjust, anchor=anchor or last, as_of=as_of)
     rows = read.filter(pl.col("trade_date") >= first)
     if rows.is_empty() and as_of is not None:
         moment = f"{as_of.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"

@@ -52,7 +52,7 @@ SECURITY = Table(
         Column("name", "text", "证券简称", "short name", nullable=True),
         Column("exchange", "text", "交易所", "exchange", choices=("SH", "SZ", "BJ")),
         Column("board", "text", "板块", "board", choices=("main", "chinext", "star", "bse", "b_share")),
-        Column("list_date", "date", "上市日", "first trading day"),
+        Column("list_date", "date", "上市日；换过代码的证券，为该代码启用日", "first trading day under this code"),
         Column("delist_date", "date", "退市日（当日起不再交易）", "from this day on not traded", nullable=True),
         Column("status", "text", "上市状态", "listing status", choices=("listed", "delisted")),
         Column("former_codes", "text", "曾用代码，逗号分隔", "codes it had before, comma separated", nullable=True),

@@ -90,6 +90,17 @@ def with_lives_cut(told: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     ).select(told.columns)
 
 
+def with_first_listing(listed: pl.DataFrame, securities: pl.DataFrame) -> pl.DataFrame:
+    """Return `listed` (ts_code, list_date, ...) with the day on which each security was listed first, under whatever code.
+
+    `securities` has ts_code and list_date of every stock of the store.
+    """
+    lives = securities.select(pl.col("ts_code").alias("old"), pl.col("list_date").alias("began"))
+    first = _CHANGES.join(lives, on="old").select(pl.col("new").alias("ts_code"), "began")
+    known = listed.join(first, on="ts_code", how="left", maintain_order="left")
+    return known.with_columns(pl.min_horizontal("list_date", "began").alias("list_date")).drop("began")
+
+
 def under_code_of_day(rows: pl.DataFrame, known_codes: pl.Series) -> pl.DataFrame:
     """Return `rows` (ts_code, trade_date, ...) each under the code that its security had on its day.
 

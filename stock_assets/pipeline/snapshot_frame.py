@@ -10,6 +10,7 @@ import polars as pl
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR
 from stock_assets.domain.frame_digest import digest_of, digest_of_facts
 from stock_assets.domain.tables import ADJUST_FACTOR, SECURITY, STOCK_DAILY, TRADING_DAY
+from stock_assets.domain.universe import with_first_listing
 from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.snapshot_columns import (
     BARS,
@@ -154,13 +155,10 @@ def content_of(inputs: SnapshotInputs, layout: Layout | None = None) -> DayConte
     """Return of what was read the part that the day's snapshot is made of; without a layout, the one every store has."""
     layout = layout or layout_of()
     day = inputs.trade_date
-    listed = (
-        inputs.securities.filter(
-            pl.col("list_date") <= day, pl.col("delist_date").is_null() | (pl.col("delist_date") > day)
-        )
-        .select(_LISTING)
-        .sort("ts_code")
+    there = inputs.securities.filter(
+        pl.col("list_date") <= day, pl.col("delist_date").is_null() | (pl.col("delist_date") > day)
     )
+    listed = with_first_listing(there, inputs.securities).select(_LISTING).sort("ts_code")
 
     def part(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         return rows.select(names).join(listed, on="ts_code", how="semi").sort("ts_code")

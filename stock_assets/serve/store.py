@@ -107,6 +107,32 @@ class Store:
             columns=columns,
         )
 
+    def universe(self, day: Day) -> "pl.DataFrame":
+        """Return the stocks listed on a day by code, those that have left since included, each security once.
+
+        `ts_code` is the code of that day, `security_code` the newest; `is_st` and `is_suspended` are the day's own, null
+        where the store has no bar of it.
+        """
+        return self._reader.universe(_one_day(day))
+
+    def whole_life(  # noqa: PLR0913  as `bars`
+        self,
+        codes: Codes,
+        start: Day | None = None,
+        end: Day | None = None,
+        *,
+        adjust: "Adjust" = "none",
+        anchor: Day | None = None,
+        as_of: Moment | None = None,
+    ) -> "pl.DataFrame":
+        """Return bars of securities over their whole lives, whatever code they traded under; any of their codes will do.
+
+        Each is one series under its newest code; `traded_as` is the code of the day. Else as `bars`.
+        """
+        return self._reader.whole_lives(
+            _codes(codes) or [], _day(start), _day(end), adjust=adjust, anchor=_day(anchor), as_of=_moment(as_of)
+        )
+
     def technicals(  # noqa: PLR0913  as `bars`
         self,
         codes: Codes | None = None,
@@ -293,6 +319,10 @@ def _snapshot(day: Day) -> date | str:
 
 
 def _day(day: Day | None) -> date | None:
+    return None if day is None else _one_day(day)
+
+
+def _one_day(day: Day) -> date:
     if isinstance(day, str):
         return parse_day(day)
     # A moment, such as pandas' own, is a date to Python as well.

@@ -17,6 +17,7 @@ import polars as pl
 from stock_assets.domain.adjustment import Adjust
 from stock_assets.domain.errors import InvalidInput, StoreUnavailable
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR
+from stock_assets.domain.whole_life import TRADED_AS, all_codes, linked_factors, one_series
 from stock_assets.indicators.catalog import FAMILIES
 from stock_assets.indicators.family import Family
 from stock_assets.storage.arrow_session import ArrowBatch, ArrowSession, ArrowStream, ArrowTable, arrow
@@ -24,6 +25,7 @@ from stock_assets.storage.bars_question import BarsQuestion, whole_history
 from stock_assets.storage.database import Database
 from stock_assets.storage.selection import Order, Selection, table_named
 from stock_assets.storage.technicals_question import PriceLevel, TechnicalsQuestion
+from stock_assets.storage.universe import read_universe
 
 # No version is known only after this day.
 _EVER = datetime(9999, 12, 30, tzinfo=UTC)
@@ -187,6 +189,35 @@ class Reader:
         """
         (rows,) = self._read(Selection(FINANCE_INDICATOR, columns, ts_codes, start, end, as_of or _EVER))
         return pl.DataFrame(rows)
+
+    def universe(self, day: date) -> pl.DataFrame:
+        """Return the stocks that were listed on `day`, by code, those that have left since included, each security once.
+
+        `ts_code` is the code it had that day, `security_code` the one it has now; `list_date` and `delist_date` are of its
+        whole life. `name` is the last one told. The flags are of the day's bar, null where the store has none.
+        """
+        with self.snapshot() as session:
+            return read_universe(session, day)
+
+    def whole_lives(  # noqa: PLR0913  as `arrow`
+        self,
+        ts_codes: Sequence[str],
+        start: date | None = None,
+        end: date | None = None,
+        *,
+        adjust: Adjust = "none",
+        anchor: date | None = None,
+        as_of: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Return bars as `bars` does, of securities under whatever code they traded: one series each, under its newest code.
+
+        `traded_as` is the code of the day. Adjusted prices go on over a change of the code.
+        """
+        question = BarsQuestion(start=start, end=end, adjust=adjust, anchor=anchor)
+        bars, *factors = map(pl.DataFrame, self._read(*question.selections(all_codes(ts_codes), as_of)))
+        whole = one_series(bars)
+        answer = question.answer(whole.drop(TRADED_AS), *map(linked_factors, factors))
+        return answer.join(whole.select("ts_code", "trade_date", TRADED_AS), on=["ts_code", "trade_date"])
 
     def _read(self, *selections: Selection) -> list[ArrowTable]:
         """Return one table for each selection, all of one state of the store."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from stock_assets.domain.contract import Column, Kind, Table
 from stock_assets.domain.tables import ADJUST_FACTOR, SECURITY, STOCK_DAILY
+from stock_assets.domain.universe import with_first_listing
 from stock_assets.indicators.catalog import FAMILIES
 from stock_assets.indicators.family import Family
 from stock_assets.indicators.table import DIGEST, FORWARD_ADJUSTED, TECHNICAL_DAILY, indicators_of, technical_table
@@ -127,10 +128,11 @@ def read_factors(conn: Connection) -> pl.DataFrame:
 
 
 def read_facts(conn: Connection) -> pl.DataFrame:
-    """Return ts_code, board and list_date of every security, by code: what limits depend on."""
+    """Return ts_code, board and first listing day of every security, by code: what limits depend on."""
     names = ("ts_code", "board", "list_date")
     query = sql.SQL("SELECT {} FROM security ORDER BY ts_code").format(sql.SQL(", ").join(map(sql.Identifier, names)))
-    return copy_out(conn, query, {name: SECURITY.schema[name] for name in names})
+    facts = copy_out(conn, query, {name: SECURITY.schema[name] for name in names})
+    return with_first_listing(facts, facts)
 
 
 def bars_of_days(conn: Connection, first: date, last: date) -> pl.DataFrame:
