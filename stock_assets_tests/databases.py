@@ -38,9 +38,11 @@ def own_database(server: Server, template: str = "template1", owner: str | None 
     admin = Database(server.url("postgres"))
     try:
         with admin.dedicated() as connection:
-            create = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+            create = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}")
             role = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
-            connection.execute(create.format(sql.Identifier(name), sql.Identifier(template), role))
+            # A third of the time where nothing waits for the disk; elsewhere a checkpoint would cost more than it saves.
+            how = sql.SQL("" if isinstance(server, ExternalServer) else "STRATEGY FILE_COPY")
+            connection.execute(create.format(sql.Identifier(name), sql.Identifier(template), role, how))
         yield server.url(name)
     finally:
         with admin.dedicated() as connection:

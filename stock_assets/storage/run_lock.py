@@ -13,6 +13,8 @@ def running(database: Database, run_id: str) -> Generator[None]:
     with database.dedicated() as connection:
         connection.execute("SELECT pg_advisory_lock_shared(%s)", [_key(run_id)])
         yield
+        # The end of the connection would do, but the server takes note of that a moment later.
+        connection.execute("SELECT pg_advisory_unlock_shared(%s)", [_key(run_id)])
 
 
 def is_running(database: Database, run_id: str) -> bool:

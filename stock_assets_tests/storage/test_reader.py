@@ -46,13 +46,13 @@ TYPES: dict[str, Any] = {
     "boolean": arrow.bool_(),
     "timestamp": arrow.timestamp("us", tz="UTC"),
 }
-MANY_ROWS = """
+MANY_ROWS = sa.text("""
     INSERT INTO stock_daily (ts_code, trade_date, open, high, low, close, pre_close, volume, amount, pct_chg, pe_ttm,
         pb_mrq, ps_ttm, pcf_ncf_ttm, is_suspended, is_st, source, updated_at)
-    SELECT lpad(c::text, 6, '0') || '.SZ', date '2000-01-01' + d, 10, 10, 10, 10, 10, d, d, 0, d, d, d, d,
+    SELECT lpad(CAST(c AS text), 6, '0') || '.SZ', date '2000-01-01' + d, 10, 10, 10, 10, 10, d, d, 0, d, d, d, d,
         false, false, 'baostock', now()
-    FROM generate_series(1, 400) AS c, generate_series(1, 2000) AS d
-"""
+    FROM generate_series(1, :stocks) AS c, generate_series(1, 2000) AS d
+""")
 # Prints the rows, and by how many MB the process was larger than before at its largest.
 READ = """
 import sys
@@ -387,7 +387,7 @@ def test_a_stream_whose_connection_dies_is_an_error_and_never_a_short_answer(
     database: Database, reader: Reader
 ) -> None:
     with database.begin() as conn:
-        conn.execute(sa.text(MANY_ROWS.replace("600)", "150)")))
+        conn.execute(MANY_ROWS, {"stocks": 150})
     rows = 0
     with pytest.raises(StoreUnavailable), reader.batches("stock_daily") as stream:  # noqa: PT012  (it dies on the way)
         rows += stream.read_next_batch().num_rows
@@ -402,7 +402,7 @@ def test_a_stream_whose_connection_dies_is_an_error_and_never_a_short_answer(
 
 def test_a_stream_that_is_left_early_stops_the_server(database: Database, reader: Reader) -> None:
     with database.begin() as conn:
-        conn.execute(sa.text(MANY_ROWS.replace("600)", "150)")))
+        conn.execute(MANY_ROWS, {"stocks": 150})
     with reader.batches("stock_daily") as stream:
         stream.read_next_batch()
         assert backends(database, "state = 'active'")
@@ -480,7 +480,7 @@ def test_a_stream_stays_small_where_the_whole_does_not(
     database: Database, database_url: str, process: Callable[..., Process]
 ) -> None:
     with database.begin() as conn:
-        conn.execute(sa.text(MANY_ROWS))
+        conn.execute(MANY_ROWS, {"stocks": 400})
     grown: dict[str, int] = {}
     for how in ("stream", "whole"):
         rows, megabytes = map(int, process(READ, database_url, how).line().split())
