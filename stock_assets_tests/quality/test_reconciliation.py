@@ -234,7 +234,7 @@ def some_factors(draw: st.DrawFn) -> pl.DataFrame:
     return factors(*((day, draw(st.sampled_from([1.0, 1.0002, 1.1, 2.0, 2.2, 4.4]))) for day in sorted(days)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(some_bars(), some_bars(), some_factors(), some_factors())
 def test_either_source_may_come_first(
     one: pl.DataFrame, two: pl.DataFrame, one_factors: pl.DataFrame, two_factors: pl.DataFrame
@@ -247,13 +247,13 @@ def test_either_source_may_come_first(
     assert (here.is_passed, here.counts, here.compared) == (there.is_passed, there.counts, there.compared)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(some_bars())
 def test_a_source_agrees_with_itself(one: pl.DataFrame) -> None:
     assert reconcile(one, one).differences.is_empty()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(some_bars(), some_bars())
 def test_no_difference_is_lost(one: pl.DataFrame, two: pl.DataFrame) -> None:
     """Counted a second way, row by row."""
