@@ -17,6 +17,7 @@ from stock_assets.assets.finance import finance_assets
 from stock_assets.assets.freshness import freshness_checks
 from stock_assets.assets.market import RawTables, market_assets
 from stock_assets.assets.partitions import trading_days
+from stock_assets.assets.quality_checks import quality_checks
 from stock_assets.assets.reference import REFERENCE_ASSETS
 from stock_assets.assets.resources import baostock_resource, store_resource, tushare_resource
 from stock_assets.assets.snapshots import snapshot_assets, snapshot_checks
@@ -56,6 +57,7 @@ def _definitions(installation: Installation, days: TimeWindowPartitionsDefinitio
             *REFERENCE_CHECKS,
             *market_checks(days),
             *source_checks(days),
+            *quality_checks(days),
             *technical_checks(days),
             *snapshot_checks(days),
             *failure_checks(),

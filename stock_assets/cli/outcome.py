@@ -13,6 +13,7 @@ from stock_assets.domain import errors
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.errors import StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.quality.verdicts import FAMILIES
 from stock_assets.storage import coverage, ledger
 from stock_assets.wiring import Installation
 
@@ -59,6 +60,15 @@ _CHECKS: Final = {
         "交易日历只到 {known until}，请升级：{next step}",
         "the trading calendar ends on {known until}; upgrade it: {next step}",
     ),
+}
+
+# Each family of rules has a check.
+_FAMILIES: Final = {
+    family.name: (
+        f"{family.zh}（{family.dataset}）：错误 {{errors}} 处，警告 {{warnings}} 处；查看：stock-assets quality",
+        f"{family.en} ({family.dataset}): {{errors}} errors, {{warnings}} warnings; see `stock-assets quality`",
+    )
+    for family in FAMILIES
 }
 
 
@@ -154,7 +164,7 @@ def _complain(session: Session, outcome: "RunOutcome", blocking: Sequence["Faile
 
 
 def _sentence(session: Session, check: "FailedCheck") -> str:
-    zh, en = _CHECKS.get(check.name, (f"检查 {check.name} 未通过", f"check {check.name} failed"))
+    zh, en = {**_CHECKS, **_FAMILIES}.get(check.name, (f"检查 {check.name} 未通过", f"check {check.name} failed"))
     return session.say(zh, en).format_map(_Facts(check.facts))
 
 

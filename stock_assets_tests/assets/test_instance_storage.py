@@ -15,6 +15,7 @@ from psycopg import sql
 
 from stock_assets.automation.jobs import HISTORY
 from stock_assets.definitions import build_definitions
+from stock_assets.quality.verdicts import FAMILIES
 from stock_assets.storage.database import Database
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.test_runs import RANGE, run
@@ -30,6 +31,7 @@ CHECKS = (
     "stock_daily_failures",
     "stock_daily_findings",
     "technical_daily_recomputed",
+    *(family.name for family in FAMILIES if family.dataset in {"stock_daily", "adjust_factor", "technical_daily"}),
 )
 ASSETS = tuple(f'["{name}"]' for name in ("adjust_factor", "raw_baostock_daily", "stock_daily", "technical_daily"))
 MOST_BYTES = 2_000
