@@ -31,7 +31,7 @@ from stock_assets.pipeline.snapshot import SnapshotContext
 from stock_assets.pipeline.technical_context import TechnicalContext
 from stock_assets.settings import Settings, load_settings
 from stock_assets.sources.exchange_calendar import exchange_calendar
-from stock_assets.sources.limiter import PacedLedger, RateLimiter
+from stock_assets.sources.limiter import PacedLedger, RateLimiter, pause
 from stock_assets.sources.pacing import Pace
 from stock_assets.sources.tushare_tiers import paces as tushare_paces
 from stock_assets.sources.tushare_tiers import tier_of
@@ -518,7 +518,17 @@ class Installation:
             progress=self.progress,
             slow_seconds=self.settings.slow_item_seconds,
             notify=self.notify,
+            await_second_look=self._second_look(),
         )
+
+    def _second_look(self) -> Callable[[], None] | None:
+        """Return what waits for the second look at a new day; where the market stands still, none unless asked for."""
+        settings = self.settings
+        stands_still = settings.today is not None or settings.source == _SIMULATED
+        is_asked = "readiness_second_look_seconds" in settings.model_fields_set
+        if settings.readiness_second_look_seconds == 0 or (stands_still and not is_asked):
+            return None
+        return lambda: pause(settings.readiness_second_look_seconds, stop=self.stop)
 
     @cached_property
     def notify(self) -> Notify:

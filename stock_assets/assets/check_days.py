@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from datetime import date
 
-from dagster import AssetCheckEvaluation, AssetCheckExecutionContext, AssetCheckResult, AssetKey, DagsterEvent
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetKey,
+    DagsterEvent,
+    DagsterInstance,
+    DagsterRun,
+)
 from dagster import DagsterEventType as EventType
 
 from stock_assets.assets.metadata import TOLD_BY_DAY
@@ -16,15 +24,20 @@ def tell_each_day(
     if len(context.partition_keys) == 1:
         return
     for day, verdict in sorted(verdicts.items())[-TOLD_BY_DAY:]:
-        evaluation = AssetCheckEvaluation(
-            asset_key=AssetKey(asset),
-            check_name=name,
-            passed=verdict.passed,
-            severity=verdict.severity,
-            metadata=verdict.metadata,
-            partition=day.isoformat(),
-        )
-        event = DagsterEvent(
-            EventType.ASSET_CHECK_EVALUATION.value, context.run.job_name, event_specific_data=evaluation
-        )
-        context.instance.report_dagster_event(event, run_id=context.run.run_id)
+        tell_day(context.instance, context.run, asset, name, day, verdict)
+
+
+def tell_day(  # noqa: PLR0913  what a verdict is of
+    instance: DagsterInstance, run: DagsterRun, asset: str, name: str, day: date, verdict: AssetCheckResult
+) -> None:
+    """File the verdict of check `name` on a day as one of this run."""
+    evaluation = AssetCheckEvaluation(
+        asset_key=AssetKey(asset),
+        check_name=name,
+        passed=verdict.passed,
+        severity=verdict.severity,
+        metadata=verdict.metadata,
+        partition=day.isoformat(),
+    )
+    event = DagsterEvent(EventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation)
+    instance.report_dagster_event(event, run_id=run.run_id)

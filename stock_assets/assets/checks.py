@@ -18,12 +18,11 @@ from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.loads import is_restricted
 from stock_assets.assets.metadata import TOLD_BY_DAY, preview_metadata
 from stock_assets.assets.partitions import days_of
+from stock_assets.domain.completeness import HALF_PUBLISHED
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.storage import coverage, reference, rejects
 from stock_assets.wiring import Installation
 
-# Below this share of the expected rows a day is half published: nothing may be computed from it.
-_HALF_PUBLISHED = 0.98
 _WARN_BEFORE_END = timedelta(days=30)
 _NAMED = 20
 
@@ -108,7 +107,7 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
 def _completeness(counts: pl.DataFrame, cannot_be_whole: bool) -> AssetCheckResult:  # noqa: FBT001  a fact of the run
     expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
     short = counts.filter((pl.col("present") < pl.col("expected")) | (pl.col("rejected") > 0))
-    is_half_published = not counts.filter(pl.col("present") < _HALF_PUBLISHED * pl.col("expected")).is_empty()
+    is_half_published = not counts.filter(pl.col("present") < HALF_PUBLISHED * pl.col("expected")).is_empty()
     is_error = (is_half_published or present == 0) and not cannot_be_whole
     repair = f"stock-assets backfill-daily --start {short['trade_date'].min()} --end {short['trade_date'].max()}"
     return AssetCheckResult(

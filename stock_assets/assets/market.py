@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
     AssetExecutionContext,
     AssetsDefinition,
     AssetSpec,
@@ -15,6 +17,7 @@ from dagster import (
     multi_asset,
 )
 
+from stock_assets.assets.check_days import tell_day
 from stock_assets.assets.failures import RETRY, plain_failures
 from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.landed_days import tell_landed
@@ -22,6 +25,7 @@ from stock_assets.assets.loads import BARS_OP, LoadConfig, Loaded, job_type_of, 
 from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.contract import Table
+from stock_assets.domain.errors import NotReady
 from stock_assets.domain.tables import (
     ADJUST_FACTOR,
     RAW_BAOSTOCK_DAILY,
@@ -36,6 +40,8 @@ from stock_assets.sources.base import MarketSource
 from stock_assets.wiring import Installation
 
 GROUP = "market"
+COMPLETE = "stock_daily_complete"
+"""The check that stands between the bars and what is made of them."""
 RAW = "raw_"
 
 
@@ -161,7 +167,21 @@ def _fail_if_unanswered(context: AssetExecutionContext, done: Loaded, *, keys: s
     """Fail the run when a day got no answer, after saying which days landed: only those count as materialized."""
     if done.failure is not None:
         _tell_landed(context, done.report.outcomes, keys=keys)
+        if isinstance(done.failure, NotReady) and STOCK_DAILY.name in keys:
+            _tell_not_ready(context, done.report.outcomes)
         raise done.failure
+
+
+def _tell_not_ready(context: AssetExecutionContext, outcomes: Sequence[DayOutcome]) -> None:
+    """Let the check of completeness say why a day is not there: it does not run after a failed load."""
+    for outcome in outcomes:
+        if outcome.status == "refused":
+            verdict = AssetCheckResult(
+                passed=False,
+                severity=AssetCheckSeverity.ERROR,
+                metadata={"present": 0, "day status": outcome.status, "day detail": outcome.detail or ""},
+            )
+            tell_day(context.instance, context.run, STOCK_DAILY.name, COMPLETE, outcome.day, verdict)
 
 
 def _tell_days(context: AssetExecutionContext, outcomes: Sequence[DayOutcome], *, keys: set[str]) -> None:

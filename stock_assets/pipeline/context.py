@@ -53,7 +53,8 @@ class PipelineContext:
     a row may break before the source counts as down and the run stops; after `batch_size` calls a line is logged.
     `sources_in_use` are all sources of the run where this context has a part of them only.
     `transaction` opens the transactions that bars are landed in; without it they are the database's own. `notify` is told
-    of synchronizations that a person should look at.
+    of synchronizations that a person should look at. `await_second_look` returns when a new day may be asked a second time,
+    to see whether its answer still changes; without it nobody does.
     """
 
     source: MarketSource
@@ -69,6 +70,7 @@ class PipelineContext:
     batch_size: int = 100
     transaction: Callable[[], AbstractContextManager[LandingTransaction]] | None = None
     notify: Notify = tell_nobody
+    await_second_look: Callable[[], None] | None = None
 
     sources_in_use: SourcesInUse | None = None
 

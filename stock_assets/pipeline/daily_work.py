@@ -18,6 +18,7 @@ from stock_assets.domain.errors import (
     AccessDenied,
     Banned,
     InvalidInput,
+    NotReady,
     QuotaExhausted,
     RateLimited,
     SlotsTaken,
@@ -212,7 +213,8 @@ class DailyWork:
     def _note(self, batch: Batch[Call], item: Call, error: StockAssetsError | None, watch: Watch) -> None:
         """Say of an item that is not done whether it failed, lacks something, or could not be had now."""
         is_of_the_source = error is None or isinstance(error, _OF_THE_SOURCE)
-        if (self.report.handed_on and is_of_the_source) or self._is_late(item, watch):
+        is_early = isinstance(error, NotReady) or self._is_late(item, watch)
+        if is_early or (self.report.handed_on and is_of_the_source):
             batch.later(item)
         elif error is not None and not is_of_the_source:
             batch.failed(item, error)

@@ -23,6 +23,7 @@ from stock_assets.pipeline.fetch import SourceDown, answers_in_order
 from stock_assets.pipeline.gaps import Block, Scope, blocks_of_gaps, check_days
 from stock_assets.pipeline.lacking import no_gaps, spoken_of_by_day, spoken_of_by_stock
 from stock_assets.pipeline.landing import JudgedAnswer, Landing, judge_answer, land_bars, land_nothing, note_refusal
+from stock_assets.pipeline.readiness import has_changed, is_new, not_ready, why_not_whole
 from stock_assets.pipeline.refresh import ensure_reference, refresh_securities
 from stock_assets.pipeline.report import IngestReport
 from stock_assets.pipeline.turns import Turn, work_in_turn
@@ -170,16 +171,17 @@ class _Ingest:
         started_at = self.context.now()
         try:
             for call, answer in self._answers(calls):
-                if not isinstance(answer, Rows):
+                gaps = gaps_of_day.get(call.day, no_gaps())
+                looked = self._look(call, answer, block)
+                if not isinstance(looked, JudgedAnswer):
                     # Of what the first source left open nobody has to have more.
-                    is_needed = any(code[-2:] in self.scope.own for code in _codes_of(block.gaps, call.day))
-                    error = self._note_failure(str(call.day), answer, is_needed=is_needed)
+                    is_needed = any(code[-2:] in self.scope.own for code in _codes_of(gaps))
+                    self.report.add_failure(str(call.day), looked, is_needed=is_needed)
                     self.report.add_outcomes(
-                        note_refusal(self.context, STOCK_DAILY.name, [call.day], error, started_at)
+                        note_refusal(self.context, STOCK_DAILY.name, [call.day], looked, started_at)
                     )
                     continue
-                judged = self._judge(answer.frame, [call.day])
-                gaps = gaps_of_day.get(call.day, no_gaps())
+                judged = looked
                 asked = spoken_of_by_day(self.context, gaps, call.day, judged.accepted, block.rows_of_day[call.day])
                 if is_shared:
                     codes = _codes_of(gaps)
@@ -194,6 +196,25 @@ class _Ingest:
         finally:
             # Also when the source went down: what arrived is landed.
             self._land_waiting(waiting, ts_codes, started_at)
+
+    def _look(self, call: DayCall, answer: Answer, block: Block) -> JudgedAnswer | StockAssetsError:
+        """Return the judged answer, or why it is none: of a new day also that it is not ready, or differs at a second look."""
+        if not isinstance(answer, Rows):
+            return self._error_of(str(call.day), answer)
+        judged = self._judge(answer.frame, [call.day])
+        context = self.context
+        if not is_new(call.day, context.now()):
+            return judged
+        reason = why_not_whole(judged, block.rows_of_day[call.day])
+        if reason is None and context.await_second_look is not None:
+            context.await_second_look()
+            second = self._make(call)
+            self.report.add_cost(second.cost)
+            if not isinstance(second, Rows):
+                return self._error_of(str(call.day), second)
+            if has_changed(answer, second):
+                reason = "a second look differs from the first"
+        return judged if reason is None else not_ready(context.source.name, call.day, reason, context.now())
 
     def _land_waiting(
         self, waiting: "dict[date, _Spoken]", ts_codes: tuple[str, ...] | None, started_at: datetime
@@ -272,13 +293,12 @@ class _Ingest:
             _record_cost(work.split, answer.cost)
         return answer
 
-    def _note_failure(self, label: str, answer: Answer, *, is_needed: bool = True) -> StockAssetsError:
+    def _note_failure(self, label: str, answer: Answer) -> None:
+        self.report.add_failure(label, self._error_of(label, answer))
+
+    def _error_of(self, label: str, answer: Answer) -> StockAssetsError:
         name = self.context.source.name
-        error = error_of(answer, source=name, api=label) or AnswerBroken(
-            source=name, api=label, reason="no bars at all"
-        )
-        self.report.add_failure(label, error, is_needed=is_needed)
-        return error
+        return error_of(answer, source=name, api=label) or AnswerBroken(source=name, api=label, reason="no bars at all")
 
     def _read_securities(self) -> None:
         with self.context.database.read() as conn:

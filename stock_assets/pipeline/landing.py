@@ -13,7 +13,7 @@ from datetime import date, datetime
 import polars as pl
 
 from stock_assets.domain.contract import Table
-from stock_assets.domain.errors import StockAssetsError
+from stock_assets.domain.errors import NotReady, StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.domain.universe import under_code_of_day
 from stock_assets.pipeline.context import LandingTransaction, PipelineContext
@@ -307,12 +307,16 @@ def note_refusal(
         ledger.lock_days(conn, dataset, days)
         known = ledger.statuses(conn, dataset, days)
         for day in days:
-            outcome = DayOutcome(day, "refused", None, 0, detail=str(error))
+            outcome = DayOutcome(day, "refused", None, 0, detail=_refusal_text(error))
             outcomes.append(outcome)
             if known.get(day, "refused") == "refused":
                 now = context.now()
                 ledger.write_entry(conn, entry_of(context, dataset, outcome, started_at=started_at, now=now))
     return outcomes
+
+
+def _refusal_text(error: StockAssetsError) -> str:
+    return f"not ready: {error.facts['reason']}" if isinstance(error, NotReady) else str(error)
 
 
 def stamp(now: datetime) -> pl.Expr:

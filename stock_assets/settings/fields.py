@@ -212,6 +212,15 @@ class Settings(BaseSettings):
         "slow down by itself while Tushare answers with errors, and recover step by step",
         ("true 或 false", "true or false"),
     )
+    readiness_second_look_seconds: float = _knob(
+        "READINESS_SECOND_LOOK",
+        20,
+        "新发布的交易日隔多少秒再请求一次，两次相同才入库；0 为不再请求。固定“今天”或模拟行情时，未明确设置即不再请求",
+        "seconds after which a newly published day is asked a second time and landed when both answers are alike; 0: never. With a fixed “today” or the made-up market never unless set",
+        ("0 到 600 的秒数", "seconds from 0 to 600"),
+        least=0,
+        most=600,
+    )
     daily_sync_batch_size: int = _knob(
         "DAILY_SYNC_BATCH_SIZE",
         100,

@@ -147,14 +147,7 @@ class RateLimiter:
         return asked_at + (slot - turn.now).total_seconds() + pace.grace_seconds
 
     def _nap(self, seconds: float) -> None:
-        until = self._monotonic() + seconds
-        while True:
-            if self._stop.is_set():
-                raise Stopped
-            rest = until - self._monotonic()
-            if rest <= 0:
-                return
-            self._sleep(min(rest, _NAP_SECONDS))
+        pause(seconds, stop=self._stop, sleep=self._sleep, monotonic=self._monotonic)
 
     def _tell(self, before: RateState | None, state: RateState) -> None:
         facts = {"source": state.source, "api": state.api}
@@ -163,6 +156,27 @@ class RateLimiter:
             _log.warning("limiter.closed", **facts, reason=state.closed_reason, until=until)
         if state.interval_seconds is not None and (before is None or before.interval_seconds != state.interval_seconds):
             _log.warning("limiter.slowed", **facts, calls_a_minute=round(60 / state.interval_seconds, 1))
+
+
+def pause(
+    seconds: float,
+    *,
+    stop: threading.Event,
+    sleep: Sleep = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait so long.
+
+    Errors: `Stopped` as soon as `stop` is set.
+    """
+    until = monotonic() + seconds
+    while True:
+        if stop.is_set():
+            raise Stopped
+        rest = until - monotonic()
+        if rest <= 0:
+            return
+        sleep(min(rest, _NAP_SECONDS))
 
 
 def _refuse_closed(turn: Turn) -> None:

@@ -1,7 +1,7 @@
 """Runs as Dagster starts them: partitions, ranges, checks that block, failures a person understands."""
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 import pytest
@@ -12,15 +12,15 @@ from dagster import (
     AssetRecordsFilter,
     DagsterEventType,
     DagsterInstance,
+    DagsterRunStatus,
     Definitions,
     ExecuteInProcessResult,
     RunRequest,
     SkipReason,
-    build_schedule_context,
 )
 
 from stock_assets.automation.jobs import DAILY, HISTORY, NIGHTLY
-from stock_assets.automation.schedules import nightly_schedule
+from stock_assets.automation.schedules import AGAIN_CRON, NIGHTLY_CRON, nightly_decision, nightly_schedule
 from stock_assets.definitions import build_definitions
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.simulator.baostock_server import BaoStockServer
@@ -138,11 +138,31 @@ def test_a_half_published_day_blocks_what_follows(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:
     far_end.faults = "half_published:query_daily_history_k_AStock"
-    result = run(build_definitions(installation), instance, NIGHTLY, [str(NEXT)])
+    result = run(build_definitions(installation), instance, NIGHTLY, [str(DAY)])
     assert not result.success
     assert "stock_daily_complete" in failed_checks(result)
-    assert statuses(installation, "stock_daily", NEXT) == ["partial"]
+    assert statuses(installation, "stock_daily", DAY) == ["partial"]
+    assert statuses(installation, "adjust_factor", DAY) == [None]
+
+
+def test_a_newest_day_that_is_not_ready_lands_nothing_and_starts_nothing(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
+) -> None:
+    far_end.faults = "half_published:query_daily_history_k_AStock"
+    result = run(build_definitions(installation), instance, NIGHTLY, [str(NEXT)])
+    assert not result.success
+    assert statuses(installation, "stock_daily", NEXT) == ["refused"]
     assert statuses(installation, "adjust_factor", NEXT) == [None]
+    assert far_end.requests["query_daily_adjust_factor"] == 0
+    told = instance.event_log_storage.get_asset_check_execution_history(
+        AssetCheckKey(AssetKey("stock_daily"), "stock_daily_complete"), limit=5
+    )
+    event = told[0].event
+    assert event is not None
+    assert event.dagster_event is not None
+    verdict = event.dagster_event.asset_check_evaluation_data
+    assert (verdict.passed, verdict.partition) == (False, str(NEXT))
+    assert str(verdict.metadata["day detail"].value).startswith("not ready: ")
 
 
 def test_a_source_that_is_down_fails_the_run_in_one_sentence(
@@ -210,25 +230,51 @@ def test_codes_in_any_spelling_restrict_a_run(installation: Installation, instan
         assert [row[0] for row in rows] == [code]
 
 
-@pytest.mark.parametrize(
-    ("moment", "expected"),
-    [
-        (datetime(2026, 11, 20, 18, 30, tzinfo=SHANGHAI), "2026-11-20"),
-        (datetime(2026, 10, 1, 18, 30, tzinfo=SHANGHAI), "no trading day"),
-        (datetime(2026, 11, 20, 17, 0, tzinfo=SHANGHAI), "final after 18:00"),
-    ],
-)
+def decision_at(
+    installation: Installation, instance: DagsterInstance, hour: int, minute: int, day: date = NEXT
+) -> RunRequest | str:
+    """Return what the nightly schedule does at a time of a day: the run it asks for, or its reason for none."""
+    moment = datetime.combine(day, time(hour, minute), tzinfo=SHANGHAI)
+    decision = nightly_decision(installation, instance, moment)
+    if isinstance(decision, SkipReason):
+        return str(decision.skip_message)
+    assert isinstance(decision, RunRequest)
+    return decision
+
+
 def test_the_schedule_starts_a_run_only_for_a_day_that_is_there(
-    installation: Installation, moment: datetime, expected: str
+    installation: Installation, instance: DagsterInstance
 ) -> None:
-    with build_schedule_context(scheduled_execution_time=moment) as context:
-        decision = nightly_schedule(installation)(context)
-    if isinstance(decision, RunRequest):
-        assert decision.partition_key == expected
-        assert decision.run_key == f"nightly-{expected}"
-    else:
-        assert isinstance(decision, SkipReason)
-        assert expected in str(decision.skip_message)
+    request = decision_at(installation, instance, 18, 30)
+    assert isinstance(request, RunRequest)
+    assert (request.partition_key, request.run_key) == ("2026-11-20", "nightly-2026-11-20T18:30")
+    assert "no trading day" in str(decision_at(installation, instance, 18, 30, date(2026, 10, 1)))
+    assert "final after 18:00" in str(decision_at(installation, instance, 17, 0))
+
+
+def test_the_evening_goes_on_until_the_day_is_there(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
+) -> None:
+    definitions = build_definitions(installation)
+    far_end.faults = "half_published:query_daily_history_k_AStock"
+    assert not run(definitions, instance, NIGHTLY, [str(NEXT)]).success
+    again = decision_at(installation, instance, 19, 0)
+    assert isinstance(again, RunRequest)
+    assert again.run_key == "nightly-2026-11-20T19:00"
+    far_end.faults = ""
+    assert run(definitions, instance, NIGHTLY, [str(NEXT)]).success
+    assert decision_at(installation, instance, 19, 30) == "2026-11-20 is complete already"
+    assert list(nightly_schedule(installation).cron_schedule) == [NIGHTLY_CRON, AGAIN_CRON]
+
+
+def test_a_run_under_way_is_not_started_a_second_time(installation: Installation, instance: DagsterInstance) -> None:
+    job = build_definitions(installation).resolve_job_def(NIGHTLY)
+    waiting = instance.create_run_for_job(
+        job, status=DagsterRunStatus.NOT_STARTED, tags={"dagster/partition": str(NEXT)}
+    )
+    assert "under way" in str(decision_at(installation, instance, 19, 0))
+    instance.report_run_canceled(waiting, "by the test")
+    assert isinstance(decision_at(installation, instance, 19, 30), RunRequest)
 
 
 def test_the_partitions_are_the_sessions(installation: Installation) -> None:

@@ -30,9 +30,22 @@ def test_a_night_that_went_well_ends_with_0(call: Call) -> None:
 
 
 @pytest.mark.usefixtures("installation")
-def test_a_half_published_day_is_refused_with_65_and_says_how_much_came(far_end: BaoStockServer, call: Call) -> None:
+def test_a_half_published_newest_day_ends_with_75_and_says_how_much_came_and_when_to_try(
+    far_end: BaoStockServer, call: Call
+) -> None:
     far_end.faults = f"half_published:{BARS}"
     said = call("nightly")
+    assert said.code == 75
+    assert "expected stocks came" in last_line(said)
+    assert "try again after 2026-11-20 22:30" in last_line(said)
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_half_published_older_day_is_refused_with_65_and_says_how_much_came(
+    far_end: BaoStockServer, call: Call
+) -> None:
+    far_end.faults = f"half_published:{BARS}"
+    said = call("nightly", "--date", "2026-11-19")
     assert said.code == 65
     assert "rows expected" in last_line(said)
     assert "repeat the command later" in last_line(said)

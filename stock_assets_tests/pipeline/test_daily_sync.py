@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from stock_assets.domain.alerts import Alert
 from stock_assets.domain.calendar import SHANGHAI
-from stock_assets.domain.errors import AlreadyRunning, SourceUnavailable
+from stock_assets.domain.errors import AlreadyRunning, NotReady, SourceUnavailable
 from stock_assets.pipeline.daily_sync import DailyJob, DailySync, days_of_records, days_without_factors, sync_daily
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
@@ -227,7 +227,7 @@ def test_a_day_that_is_not_whole_on_its_own_evening_is_late_and_no_failure(
     evening = workshop.at(datetime(day.year, day.month, day.day, 18, 30, tzinfo=SHANGHAI))
     for _ in range(2):
         done = sync(evening, [day], "DAILY_INCREMENTAL", refetch=True)
-        assert done.failure() is None
+        assert isinstance(done.failure(), NotReady)
         assert (done.outcome.task.status, done.outcome.postponed) == ("FAILED", (str(day),))
         assert records(workshop, "DAILY_INCREMENTAL") == {}
     assert sync(evening, [day], "DAILY_INCREMENTAL", refetch=True).outcome.task.status == "COMPLETED"
