@@ -91,10 +91,12 @@ class Recomputation:
         self.worst = pl.concat([self.worst, named]).head(_NAMED)
 
 
-def compare_recomputed(context: TechnicalContext, days: Sequence[date] | None) -> Recomputation:
+def compare_recomputed(
+    context: TechnicalContext, days: Sequence[date] | None, *, ts_codes: Sequence[str] | None = None
+) -> Recomputation:
     """Compute the rows of `days`, or (None) all rows, from each stock's first bar on and compare them with what is stored.
 
-    Days that are stale by the ledger, and those that were never computed, are left out.
+    With `ts_codes` only those of these stocks. Days that are stale by the ledger, and those that were never computed, are left out.
     """
     report = TechnicalReport(dataset="technical_daily", days_asked=0)
     with context.database.read() as conn:
@@ -115,7 +117,7 @@ def compare_recomputed(context: TechnicalContext, days: Sequence[date] | None) -
         unit("technicals.check", first=found.first, last=found.last, slow_seconds=float("inf")) as work,
         Reader(context.database).snapshot() as session,
     ):
-        lengths = technicals.series_lengths(session, found.last)
+        lengths = technicals.series_lengths(session, found.last, ts_codes)
         whole = WholeSeries(context, report, maker, session, found.first, found.last, lengths)
         with Reader(context.database).snapshot() as beside:
             for frame in whole.frames():
@@ -123,7 +125,10 @@ def compare_recomputed(context: TechnicalContext, days: Sequence[date] | None) -
                     beside, maker.table, frame["ts_code"].unique().to_list(), found.first, found.last
                 )
                 found.add(maker.table, frame.filter(in_days), stored.filter(in_days))
-            gone = sorted(set(technicals.stored_marks(beside, found.first, found.last)["ts_code"]) - whole.seen)
+            of_all = (
+                technicals.stored_marks(beside, found.first, found.last)["ts_code"] if ts_codes is None else ts_codes
+            )
+            gone = sorted(set(of_all) - whole.seen)
             if gone:
                 stored = technicals.stored_rows(beside, maker.table, gone, found.first, found.last)
                 found.add(maker.table, maker.table.empty(), stored.filter(in_days))

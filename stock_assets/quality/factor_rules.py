@@ -2,10 +2,16 @@
 
 from collections.abc import Collection
 from datetime import date
+from typing import Final
 
 import polars as pl
 
+from stock_assets.domain.calendar import TradingCalendar
+from stock_assets.domain.tables import ADJUST_FACTOR
 from stock_assets.quality.findings import FINDING_SCHEMA, REJECTION_SCHEMA, Judged
+from stock_assets.quality.marks import Mark, findings_of, first_broken, number, told
+
+_DATASET: Final = ADJUST_FACTOR.name
 
 
 def judge_factors(
@@ -39,22 +45,25 @@ def judge_factors(
     )
 
 
-def stored_factor_findings(factors: pl.DataFrame, *, securities: pl.DataFrame) -> pl.DataFrame:
-    """Return findings (FINDING_SCHEMA) on stored factors, each taken alone: ts_code, ex_date, back_adjust_factor."""
-    known = pl.Series(securities["ts_code"])
+def stored_factor_findings(
+    factors: pl.DataFrame, *, securities: pl.DataFrame, calendar: TradingCalendar
+) -> pl.DataFrame:
+    """Return findings (FINDING_SCHEMA) on stored factors, each taken alone: ts_code, ex_date, back_adjust_factor.
+
+    `securities` has ts_code, list_date and delist_date.
+    """
+    days = factors["ex_date"].unique().drop_nulls().to_list()
+    closed = [day for day in days if not calendar.is_session(day)]
+    known = factors.join(securities.select("ts_code", "list_date", "delist_date"), on="ts_code", how="left")
+    seen = pl.concat_str(pl.lit("factor "), number(pl.col("back_adjust_factor")))
     hard = (
-        ("unknown_code", ~pl.col("ts_code").is_in(known.implode())),
-        ("factor_not_positive", pl.col("back_adjust_factor").is_null() | (pl.col("back_adjust_factor") <= 0)),
-        ("duplicate_key", pl.struct("ts_code", "ex_date").is_duplicated()),
+        Mark("unknown_code", pl.col("list_date").is_null(), pl.lit("not in the list of securities")),
+        Mark("factor_not_positive", pl.col("back_adjust_factor").is_null() | (pl.col("back_adjust_factor") <= 0), seen),
+        Mark("duplicate_key", pl.struct("ts_code", "trade_date").is_duplicated(), seen),
+        Mark("ex_date_not_a_session", pl.col("trade_date").is_in(closed), seen),
     )
-    rule = pl.coalesce(pl.when(broken.fill_null(value=False)).then(pl.lit(name)) for name, broken in hard)
-    marked = factors.with_columns(rule.alias("rule")).filter(pl.col("rule").is_not_null())
-    return marked.select(
-        pl.col("ex_date").alias("trade_date"),
-        "ts_code",
-        "rule",
-        pl.lit("error").alias("severity"),
-        pl.concat_str(pl.lit("factor "), pl.col("back_adjust_factor").cast(pl.String).fill_null("empty")).alias(
-            "detail"
-        ),
-    ).cast(FINDING_SCHEMA)
+    errors, sound = first_broken(known.rename({"ex_date": "trade_date"}), _DATASET, hard)
+    outside = (pl.col("trade_date") < pl.col("list_date")) | (pl.col("trade_date") >= pl.col("delist_date"))
+    return pl.concat(
+        [errors, findings_of(sound, _DATASET, [Mark("ex_date_outside_listing", outside, told("list_date"))])]
+    )

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 import polars as pl
 from psycopg import sql
@@ -116,6 +116,16 @@ def stored_versions(conn: Connection, reports: pl.DataFrame) -> pl.DataFrame:
     query = sql.SQL(_STORED).format(
         columns=columns_of(FINANCE_INDICATOR), codes=asked["ts_code"].to_list(), ends=asked["end_date"].to_list()
     )
+    return copy_out(conn, query, FINANCE_INDICATOR.schema)
+
+
+def announced(conn: Connection, start: date, end: date, ts_codes: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return every version announced in [start, end], of these stocks or (None) of all, in no order."""
+    query = sql.SQL("SELECT {columns} FROM finance_indicator WHERE ann_date BETWEEN {start} AND {end}").format(
+        columns=columns_of(FINANCE_INDICATOR), start=start, end=end
+    )
+    if ts_codes is not None:
+        query += sql.SQL(" AND ts_code = ANY({})").format(list(ts_codes))
     return copy_out(conn, query, FINANCE_INDICATOR.schema)
 
 

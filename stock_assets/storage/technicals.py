@@ -31,7 +31,7 @@ _BAR_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _BAR))
 _BAR_SCHEMA = {name: STOCK_DAILY.schema[name] for name in _BAR}
 _BAR_KINDS: dict[str, Kind] = {column.name: column.kind for column in STOCK_DAILY.columns if column.name in _BAR}
 # The same rows as `indicators.panel.in_series`.
-_IN_SERIES = "NOT is_suspended AND open > 0 AND high > 0 AND low > 0 AND close > 0"
+IN_SERIES = "NOT is_suspended AND open > 0 AND high > 0 AND low > 0 AND close > 0"
 _LINES = """
     SELECT bars.trade_date, bars.status, bars.rows_present, bars.digest, bars.detail, bars.source, known.digest
     FROM load_ledger AS bars LEFT JOIN load_ledger AS known
@@ -65,7 +65,7 @@ _KNOWN = """
 _LAST_BARS = f"""
     {_KNOWN} SELECT bar.* FROM known CROSS JOIN LATERAL (
         SELECT {{columns}} FROM stock_daily WHERE stock_daily.ts_code = known.ts_code AND trade_date <= {{last}}
-        AND {_IN_SERIES} ORDER BY trade_date DESC LIMIT {{rows}}
+        AND {IN_SERIES} ORDER BY trade_date DESC LIMIT {{rows}}
     ) AS bar WHERE known.ts_code <> ALL({{but}}::text[])
 """  # noqa: S608  constants of ours
 _LAST_VALUES = f"""
@@ -75,14 +75,14 @@ _LAST_VALUES = f"""
     ) AS newest ORDER BY ts_code
 """  # noqa: S608  constants of ours
 _LENGTHS = f"""
-    SELECT ts_code, count(*) AS rows FROM stock_daily WHERE trade_date <= {{last}} AND {_IN_SERIES}{{among}}
+    SELECT ts_code, count(*) AS rows FROM stock_daily WHERE trade_date <= {{last}} AND {IN_SERIES}{{among}}
     GROUP BY ts_code ORDER BY ts_code
 """  # noqa: S608  constants of ours
 _DELETE_GONE = sa.text(f"""
     DELETE FROM technical_daily AS stored
     WHERE ts_code = ANY(:codes) AND trade_date BETWEEN :first AND :last AND NOT EXISTS (
         SELECT FROM stock_daily AS bar
-        WHERE bar.ts_code = stored.ts_code AND bar.trade_date = stored.trade_date AND {_IN_SERIES}
+        WHERE bar.ts_code = stored.ts_code AND bar.trade_date = stored.trade_date AND {IN_SERIES}
     )
 """)  # noqa: S608  constants of ours
 _ANY_ON = sa.text("SELECT EXISTS (SELECT FROM technical_daily WHERE trade_date BETWEEN :first AND :last)")
@@ -189,6 +189,24 @@ def stored_rows(
     columns = sql.SQL(", ").join(map(sql.Identifier, table.names))
     kinds: dict[str, Kind] = {column.name: column.kind for column in table.columns}
     return _rows(session, query.format(columns, list(ts_codes), first, last), kinds).sort("ts_code", "trade_date")
+
+
+def columns_between(  # noqa: PLR0913  each narrows the slice
+    session: ArrowSession,
+    table: Table,
+    columns: Sequence[str],
+    first: date,
+    last: date,
+    ts_codes: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Return these columns of the indicators stored for [first, last], of these stocks or (None) of all, in no order."""
+    query = sql.SQL("SELECT {} FROM technical_daily WHERE trade_date BETWEEN {} AND {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), first, last
+    )
+    if ts_codes is not None:
+        query += sql.SQL(" AND ts_code = ANY({}::text[])").format(list(ts_codes))
+    kinds: dict[str, Kind] = {column.name: column.kind for column in table.columns}
+    return _rows(session, query, {name: kinds[name] for name in columns})
 
 
 def every_row(table: Table) -> sql.Composed:

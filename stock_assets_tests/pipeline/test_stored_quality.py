@@ -30,10 +30,10 @@ def store(database: Database) -> Database:
     ]  # fmt: skip
     bars = [
         {"ts_code": code, "trade_date": day, "open": 10.0, "high": 10.5, "low": 9.9, "close": 10.2, "pre_close": pre_close,
-         "volume": 1_000_000, "amount": 10_150_000.0, "turnover_rate": 0.5, "pct_chg": (10.2 / pre_close - 1) * 100,
+         "volume": volume, "amount": volume * 10.15, "turnover_rate": volume / 2e6, "pct_chg": (10.2 / pre_close - 1) * 100,
          "is_suspended": False, "is_st": False, "pe_ttm": 5.0, "pb_mrq": 0.5, "ps_ttm": 1.0, "pcf_ncf_ttm": None, **STAMP}
         for code in codes
-        for day, pre_close in zip(DAYS, (10.0, 10.2, 10.2), strict=True)
+        for day, pre_close, volume in zip(DAYS, (10.0, 10.2, 10.2), (1_000_000, 1_100_000, 1_200_000), strict=True)
     ]  # fmt: skip
     with database.begin() as conn:
         reference.save_securities(conn, SECURITY.conform(pl.DataFrame(securities, schema=SECURITY.schema)))
