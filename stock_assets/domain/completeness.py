@@ -6,6 +6,7 @@ Expected is one bar for each security listed on each open day; where it is not, 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from stock_assets.domain.codes import Exchange
@@ -70,3 +71,8 @@ def ask_again_on(asked_days: int, last_asked_on: date) -> date:
     """Return the day from which on a source is asked again for what it lacked on so many days: the wait doubles."""
     wait = min(2 ** min(asked_days - 1, _LONGEST_WAIT_DAYS), _LONGEST_WAIT_DAYS)
     return last_asked_on + timedelta(days=wait)
+
+
+def digest_of_rows(rows: int, total: int) -> str:
+    """Return the digest of a set of rows from their number and the sum of their hashes: their order does not matter."""
+    return sha256(f"{rows}:{total}".encode()).hexdigest()[:16]

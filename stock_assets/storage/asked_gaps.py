@@ -40,9 +40,11 @@ _NOTE: Final = """
     RETURNING trade_date
 """
 _FORGET: Final = """
-    DELETE FROM asked_gap AS known USING {table} AS held
-    WHERE known.dataset = :dataset AND known.trade_date = ANY(:days)
-      AND held.ts_code = known.ts_code AND held.{day} = known.trade_date
+    DELETE FROM asked_gap AS known WHERE known.dataset = :dataset AND known.trade_date = ANY(:days)
+      AND (EXISTS (SELECT FROM {table} AS held WHERE held.ts_code = known.ts_code AND held.{day} = known.trade_date)
+           OR EXISTS (SELECT FROM rejected_row AS refused
+                      WHERE refused.dataset = :dataset AND refused.trade_date = known.trade_date
+                        AND refused.resolved_at IS NULL AND refused.ts_code = known.ts_code))
 """
 # After so many the wait is at its longest.
 _WAITS: Final = 7
@@ -95,7 +97,7 @@ def note(conn: Connection, dataset: str, source: str, gaps: pl.DataFrame, *, tod
 
 
 def forget_landed(conn: Connection, dataset: str, days: Collection[date]) -> int:
-    """Delete what stands of these days for rows that are there now; return how many."""
+    """Delete what stands of these days for rows that are there now, or were refused; return how many."""
     table, day = _of(dataset)
     statement = sa.text(_FORGET.format(table=table, day=day))
     return conn.execute(statement, {"dataset": dataset, "days": sorted(days)}).rowcount

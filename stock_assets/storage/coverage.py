@@ -23,12 +23,12 @@ from stock_assets.storage.layout import extent_of
 from stock_assets.storage.schema import table_of
 from stock_assets.storage.tables import TABLES
 
-_LISTED: Final = """
+LISTED: Final = """
     SELECT ts_code, list_date, coalesce(delist_date, 'infinity') AS delist_date FROM security
     WHERE exchange <> ALL({excluded}::text[]) AND ({codes}::text[] IS NULL OR ts_code = ANY({codes}::text[]))
 """
 # Listings and delistings summed up along time: the cost grows with stocks plus days, not with stocks times days.
-_EXPECTED: Final = """
+EXPECTED: Final = """
     SELECT day AS trade_date, listed AS expected FROM (
         SELECT day, is_asked, sum(step) OVER (ORDER BY day, is_asked) AS listed FROM (
             SELECT list_date AS day, 1 AS step, false AS is_asked FROM listed
@@ -39,7 +39,7 @@ _EXPECTED: Final = """
     ) AS running WHERE is_asked
 """
 # What no source has, by day; only of what is expected and not there.
-_NONE: Final = """
+NONE: Final = """
     SELECT proven.trade_date, count(*) AS none, array_agg(proven.ts_code) AS none_codes
     FROM ({proven}) AS proven JOIN listed ON listed.ts_code = proven.ts_code
         AND proven.trade_date >= list_date AND proven.trade_date < delist_date
@@ -50,11 +50,11 @@ _NONE: Final = """
 # Day by day (LATERAL), and only where a day is short, because joining all days at once would read the whole table.
 # Only bars that were expected count as present: one that was not must not hide one that is missing.
 _MISSING: Final = f"""
-    WITH listed AS MATERIALIZED ({_LISTED}), expected AS ({_EXPECTED}), present AS (
+    WITH listed AS MATERIALIZED ({LISTED}), expected AS ({EXPECTED}), present AS (
         SELECT bar.trade_date, count(*) AS present FROM stock_daily AS bar JOIN listed
             ON listed.ts_code = bar.ts_code AND bar.trade_date >= list_date AND bar.trade_date < delist_date
         WHERE bar.trade_date BETWEEN {{start}} AND {{end}} GROUP BY bar.trade_date
-    ), none AS MATERIALIZED ({_NONE}), short AS MATERIALIZED (
+    ), none AS MATERIALIZED ({NONE}), short AS MATERIALIZED (
         SELECT trade_date, none_codes FROM expected LEFT JOIN present USING (trade_date) LEFT JOIN none USING (trade_date)
         WHERE expected > coalesce(present, 0) + coalesce(none, 0)
     )
@@ -68,7 +68,7 @@ _MISSING: Final = f"""
     WHERE gap.ts_codes IS NOT NULL ORDER BY short.trade_date
 """  # noqa: S608  (built from constants)
 _DAY_COUNTS: Final = f"""
-    WITH listed AS MATERIALIZED ({_LISTED}), expected AS ({_EXPECTED}), present AS (
+    WITH listed AS MATERIALIZED ({LISTED}), expected AS ({EXPECTED}), present AS (
         SELECT bar.trade_date, count(listed.ts_code) AS present, count(*) - count(listed.ts_code) AS unexpected,
                count(*) FILTER (WHERE bar.is_suspended) AS suspended
         FROM stock_daily AS bar LEFT JOIN listed
@@ -78,7 +78,7 @@ _DAY_COUNTS: Final = f"""
         SELECT trade_date, count(*) AS rejected FROM rejected_row
         WHERE dataset = 'stock_daily' AND resolved_at IS NULL AND trade_date BETWEEN {{start}} AND {{end}}
         GROUP BY trade_date
-    ), none AS MATERIALIZED ({_NONE}),
+    ), none AS MATERIALIZED ({NONE}),
     ledger AS (SELECT trade_date, status FROM load_ledger WHERE dataset = 'stock_daily')
     SELECT trade_date, expected - coalesce(none, 0), coalesce(present, 0), coalesce(unexpected, 0),
            coalesce(suspended, 0), coalesce(rejected, 0), coalesce(none, 0), status
@@ -87,7 +87,7 @@ _DAY_COUNTS: Final = f"""
     ORDER BY trade_date
 """  # noqa: S608  (built from constants)
 _ALL_EXPECTED: Final = f"""
-    WITH listed AS MATERIALIZED ({_LISTED})
+    WITH listed AS MATERIALIZED ({LISTED})
     SELECT listed.ts_code, trading_day.trade_date
     FROM trading_day JOIN listed ON listed.list_date <= trading_day.trade_date
          AND (listed.delist_date IS NULL OR trading_day.trade_date < listed.delist_date)
