@@ -103,6 +103,14 @@ def forget_landed(conn: Connection, dataset: str, days: Collection[date]) -> int
     return conn.execute(statement, {"dataset": dataset, "days": sorted(days)}).rowcount
 
 
+def noted(conn: Connection, dataset: str, days: Sequence[date]) -> pl.DataFrame:
+    """Return ts_code and trade_date of everything that stands of these days, whoever was asked and how often."""
+    query = sql.SQL(
+        "SELECT DISTINCT ts_code, trade_date FROM asked_gap WHERE dataset = {} AND trade_date = ANY({}::date[])"
+    ).format(dataset, list(days))
+    return copy_out(conn, query, GAP_SCHEMA)
+
+
 def proven(
     conn: Connection, dataset: str, start: date, end: date, *, sources: SourcesInUse | None = None
 ) -> pl.DataFrame:

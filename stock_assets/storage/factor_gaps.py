@@ -4,6 +4,7 @@ A day's line of the ledger says how many factors it had. Where the table has few
 asked for by name: in the versions that the database keeps, and in what the sources said word by word.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -79,13 +80,18 @@ def states_query(start: date, end: date, proven: sql.Composable) -> sql.Composed
 def named(conn: Connection, counts: pl.DataFrame, proven: sql.Composable) -> pl.DataFrame:
     """Return ts_code and trade_date of what is missing by `counts`, by day and code; a code is null where nobody is known."""
     short = counts.filter(pl.col("missing") > 0).select("trade_date", is_answered=pl.col("status").is_in(_ANSWERED))
-    days = short.filter("is_answered")["trade_date"].to_list()
-    found = pl.DataFrame(schema=GAP_SCHEMA)
-    if days:
-        query = sql.SQL(_FACTOR_GAPS).format(days=days, compact=[f"{day:%Y%m%d}" for day in days])
-        none = copy_out(conn, proven, GAP_SCHEMA)
-        found = copy_out(conn, query, GAP_SCHEMA).join(none, on=list(GAP_SCHEMA), how="anti")
+    none = copy_out(conn, proven, GAP_SCHEMA)
+    found = of_days(conn, short.filter("is_answered")["trade_date"].to_list())
+    found = found.join(none, on=list(GAP_SCHEMA), how="anti")
     whole = short.join(found, on="trade_date", how="anti").select(
         pl.lit(None, dtype=pl.String).alias("ts_code"), "trade_date"
     )
     return pl.concat([found, whole]).sort("trade_date", "ts_code")
+
+
+def of_days(conn: Connection, days: Sequence[date]) -> pl.DataFrame:
+    """Return ts_code and trade_date of every factor that once was there on these days and is not, by day and code."""
+    if not days:
+        return pl.DataFrame(schema=GAP_SCHEMA)
+    query = sql.SQL(_FACTOR_GAPS).format(days=list(days), compact=[f"{day:%Y%m%d}" for day in days])
+    return copy_out(conn, query, GAP_SCHEMA)

@@ -134,6 +134,15 @@ def statuses(conn: Connection, dataset: str, days: Iterable[date]) -> dict[date,
     return {row.trade_date: row.status for row in conn.execute(query)}
 
 
+def closed_rows(conn: Connection, dataset: str, days: Iterable[date]) -> dict[date, int]:
+    """Return how many rows each of these days had when its line was closed; days without such a line are left out."""
+    asked = sa.literal(sorted(set(days)), sa.ARRAY(sa.Date))
+    query = sa.select(_LEDGER.c.trade_date, _LEDGER.c.rows_present).where(
+        _LEDGER.c.dataset == dataset, _LEDGER.c.trade_date == sa.any_(asked), _LEDGER.c.status.in_(CLOSED)
+    )
+    return {row.trade_date: row.rows_present for row in conn.execute(query)}
+
+
 def sources(conn: Connection) -> set[str]:
     """Return every source that this store was ever loaded from."""
     names = conn.scalars(sa.select(_LEDGER.c.source).distinct())

@@ -1,18 +1,20 @@
 """Adjustment factors into the store: the cheaper way, nothing wrong, and no day closed against its bars."""
 
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
 
 from stock_assets.domain.tables import ADJUST_FACTOR
+from stock_assets.pipeline.context import PipelineContext
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
 from stock_assets.simulator.base import Row, Rows
 from stock_assets.simulator.market import SimulatedMarket
-from stock_assets.storage import bars, ledger, rejects
-from stock_assets_tests.pipeline.conftest import SESSIONS, Workshop
+from stock_assets.storage import bars, completeness, coverage, ledger, rejects
+from stock_assets_tests.pipeline.conftest import SESSIONS, TODAY, Workshop
 from stock_assets_tests.pipeline.test_ingest import rows_of
 
 EX_DAY = date(2025, 7, 8)
@@ -195,3 +197,51 @@ def test_a_failed_refetch_takes_nothing_from_a_complete_day(workshop: Workshop) 
     workshop.server.faults = "close:query_daily_adjust_factor"
     assert ingest_factors(workshop.context, [EX_DAY], refetch=True).failure() is not None
     assert {table: rows_of(workshop.database, table) for table in _VERSIONED} == before
+
+
+def later(workshop: Workshop, days: int) -> PipelineContext:
+    """Return the workshop's context so many days later."""
+    return replace(workshop.context, now=lambda: TODAY + timedelta(days=days))
+
+
+def missing_factors(workshop: Workshop) -> list[tuple[str | None, date]]:
+    with workshop.database.read() as conn:
+        gaps = completeness.open_gaps(conn, ADJUST_FACTOR.name, EX_DAY, EX_DAY)
+    return [(code, day) for code, day, _ in gaps.iter_rows()]
+
+
+def test_a_factor_that_is_gone_is_named_and_comes_back(workshop: Workshop) -> None:
+    ingest_days(workshop.context, [EX_DAY])
+    ingest_factors(workshop.context, [EX_DAY])
+    before = stored(workshop)
+    gone = next(iter(before))
+    with workshop.database.begin() as conn:
+        conn.exec_driver_sql("DELETE FROM adjust_factor WHERE ts_code = %s", (gone[0],))
+    assert missing_factors(workshop) == [gone]
+    ingest_factors(workshop.context, [EX_DAY], refetch=True)
+    assert stored(workshop) == before
+    assert missing_factors(workshop) == []
+
+
+def test_a_factor_that_was_there_and_that_nobody_has_any_more_is_asked_for_on_two_days(workshop: Workshop) -> None:
+    ingest_days(workshop.context, [EX_DAY])
+    ingest_factors(workshop.context, [EX_DAY])
+    known = stored(workshop)
+    with workshop.database.read() as conn:
+        code = next(code for code in coverage.expected_codes(conn, EX_DAY) if (code, EX_DAY) not in known)
+    with workshop.database.begin() as conn:
+        conn.exec_driver_sql("INSERT INTO adjust_factor VALUES (%s, %s, 2, 'baostock', now())", (code, EX_DAY))
+    # The line says so as well, as after a load.
+    ingest_factors(workshop.context, [EX_DAY], refetch=True)
+    with workshop.database.begin() as conn:
+        conn.exec_driver_sql("DELETE FROM adjust_factor WHERE ts_code = %s", (code,))
+    assert missing_factors(workshop) == [(code, EX_DAY)]
+    for _ in range(2):
+        ingest_factors(workshop.context, [EX_DAY], refetch=True)
+        assert statuses(workshop, [EX_DAY]) == {EX_DAY: "partial"}
+        assert detail_of(workshop, EX_DAY) == "1 factors that were there did not come again"
+        assert missing_factors(workshop) == [(None, EX_DAY)]
+    ingest_factors(later(workshop, 1), [EX_DAY])
+    assert statuses(workshop, [EX_DAY]) == {EX_DAY: "complete"}
+    assert missing_factors(workshop) == []
+    assert stored(workshop) == known
