@@ -19,6 +19,8 @@ from pydantic import SecretStr
 from stock_assets.alerts import AlertHook
 from stock_assets.domain.alerts import Notify, tell_nobody
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI, TradingCalendar
+from stock_assets.domain.codes import EXCHANGES, Exchange
+from stock_assets.domain.completeness import SourcesInUse
 from stock_assets.domain.errors import ConfigurationError
 from stock_assets.domain.quarters import periods_between
 from stock_assets.indicators.catalog import FAMILIES
@@ -480,6 +482,16 @@ class Installation:
         return self.settings.source == _TUSHARE or (
             self.settings.source == _AUTO and self.settings.tushare_token is not None
         )
+
+    @property
+    def sources_in_use(self) -> SourcesInUse:
+        """Every source that bars are asked of, with the exchanges it has; nothing is connected to know it."""
+        in_use: dict[str, frozenset[Exchange]] = {}
+        if self.uses_baostock:
+            in_use[self._named(_BAOSTOCK)] = frozenset({"SH", "SZ"})
+        if self.uses_tushare:
+            in_use[_TUSHARE] = EXCHANGES
+        return in_use
 
     def _named(self, source: str) -> str:
         """Return the name that rows of a source get: made-up ones never look like a real source's."""
