@@ -13,6 +13,7 @@ from dagster import (
     DagsterRun,
 )
 from dagster import DagsterEventType as EventType
+from dagster._core.events import DagsterEventBatchMetadata
 
 from stock_assets.assets.metadata import TOLD_BY_DAY
 
@@ -23,14 +24,23 @@ def tell_each_day(
     """Put the verdict of check `name` on the page of each day, the newest ones of a long range; nothing in a run of one day."""
     if len(context.partition_keys) == 1:
         return
-    for day, verdict in sorted(verdicts.items())[-TOLD_BY_DAY:]:
-        tell_day(context.instance, context.run, asset, name, day, verdict)
+    told = sorted(verdicts.items())[-TOLD_BY_DAY:]
+    # One batch: by themselves they take longer to write than to find.
+    batch = f"{context.run.run_id}.{asset}.{name}"
+    for at, (day, verdict) in enumerate(told, start=1):
+        event = _event(context.run, asset, name, day, verdict)
+        is_last = DagsterEventBatchMetadata(batch, is_end=at == len(told))
+        context.instance.report_dagster_event(event, run_id=context.run.run_id, batch_metadata=is_last)
 
 
 def tell_day(  # noqa: PLR0913  what a verdict is of
     instance: DagsterInstance, run: DagsterRun, asset: str, name: str, day: date, verdict: AssetCheckResult
 ) -> None:
     """File the verdict of check `name` on a day as one of this run."""
+    instance.report_dagster_event(_event(run, asset, name, day, verdict), run_id=run.run_id)
+
+
+def _event(run: DagsterRun, asset: str, name: str, day: date, verdict: AssetCheckResult) -> DagsterEvent:
     evaluation = AssetCheckEvaluation(
         asset_key=AssetKey(asset),
         check_name=name,
@@ -39,5 +49,4 @@ def tell_day(  # noqa: PLR0913  what a verdict is of
         metadata=verdict.metadata,
         partition=day.isoformat(),
     )
-    event = DagsterEvent(EventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation)
-    instance.report_dagster_event(event, run_id=run.run_id)
+    return DagsterEvent(EventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=evaluation)

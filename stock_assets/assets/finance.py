@@ -27,6 +27,7 @@ from stock_assets.assets.failures import RETRY, plain_failures
 from stock_assets.assets.freshness import FINANCE_FRESHNESS
 from stock_assets.assets.metadata import TOLD_BY_DAY, Metadata, day_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
+from stock_assets.assets.run_progress import progress_in_log
 from stock_assets.domain.calendar import parse_day
 from stock_assets.domain.codes import parse_code
 from stock_assets.domain.errors import StillMissing
@@ -73,7 +74,7 @@ def finance_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefini
         if (reason := store.why_no_finance()) is not None:
             context.log.warning(reason.sentence(store.settings.language))
             return
-        with plain_failures(store.settings.language):
+        with plain_failures(store.settings.language), progress_in_log(context.log, store):
             report = sync_finance_increment(store.finance(run_id=context.run.run_id), days)
             if report.stopped_by is not None:
                 raise report.stopped_by
@@ -101,7 +102,7 @@ def finance_history_op() -> OpDefinition:
     )
     def finance_history(context: OpExecutionContext, config: FinanceHistoryConfig) -> None:
         store: Installation = context.resources.store
-        with plain_failures(store.settings.language):
+        with plain_failures(store.settings.language), progress_in_log(context.log, store):
             since = parse_day(config.start) if config.start else None
             finance = store.finance(run_id=context.run_id, since=since)
             ensure_reference(store.pipeline(run_id=context.run_id), [finance.last_final()])

@@ -24,6 +24,7 @@ from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.loads import BARS_OP, LoadConfig, Loaded, job_type_of, load_bars, load_factors
 from stock_assets.assets.metadata import TOLD_BY_DAY, day_metadata, ingest_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
+from stock_assets.assets.run_progress import progress_in_log
 from stock_assets.domain.contract import Table
 from stock_assets.domain.errors import NotReady
 from stock_assets.domain.tables import (
@@ -88,7 +89,7 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
         baostock_pool: ResourceParam[MarketSource],
     ) -> Iterator[MaterializeResult[Any]]:
         days = days_of(context.partition_keys)
-        with plain_failures(store.settings.language):
+        with plain_failures(store.settings.language), progress_in_log(context.log, store):
             pipeline = store.pipeline(source=baostock_pool, run_id=context.run.run_id)
             done = load_bars(pipeline, config, days, job_type_of(context.run), store.settings)
             always = [STOCK_DAILY.name, *_names(baostock_pool.raw_daily(baostock_pool.no_daily()))]
@@ -114,7 +115,7 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
         baostock_pool: ResourceParam[MarketSource],
     ) -> Iterator[MaterializeResult[Any]]:
         days = days_of(context.partition_keys)
-        with plain_failures(store.settings.language):
+        with plain_failures(store.settings.language), progress_in_log(context.log, store):
             pipeline = store.pipeline(source=baostock_pool, run_id=context.run.run_id)
             done = load_factors(pipeline, config, days, job_type_of(context.run))
             always = [ADJUST_FACTOR.name, *_names(baostock_pool.raw_factors(baostock_pool.no_factors()))]

@@ -29,6 +29,7 @@ from stock_assets.assets.landed_days import tell_landed
 from stock_assets.assets.metadata import TOLD_BY_DAY, Metadata, preview_metadata, table_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.assets.pictures import picture_metadata
+from stock_assets.assets.run_progress import progress_in_log
 from stock_assets.domain.snapshot_tables import CACHE_SNAPSHOT
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.indicators.table import TECHNICAL_DAILY
@@ -75,7 +76,7 @@ def snapshot_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefin
         context: AssetExecutionContext, store: ResourceParam[Installation]
     ) -> Iterator[MaterializeResult[Any]]:
         days, folder, settings = days_of(context.partition_keys), store.snapshot_folder, store.settings
-        with plain_failures(settings.language):
+        with plain_failures(settings.language), progress_in_log(context.log, store):
             made = store.snapshots(run_id=context.run.run_id)
             report = publish_snapshots(made, days, folder)
             prune_snapshots(

@@ -36,6 +36,7 @@ from stock_assets.assets.metadata import (
     table_metadata,
 )
 from stock_assets.assets.partitions import days_of
+from stock_assets.assets.run_progress import progress_in_log
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.compute import compute_technicals
@@ -90,7 +91,7 @@ def technical_assets(trading_days: PartitionsDefinition[str]) -> list[AssetsDefi
         context: AssetExecutionContext, config: TechnicalConfig, store: ResourceParam[Installation]
     ) -> Iterator[MaterializeResult[Any]]:
         days = days_of(context.partition_keys)
-        with plain_failures(store.settings.language):
+        with plain_failures(store.settings.language), progress_in_log(context.log, store):
             report = compute_technicals(store.technicals(run_id=context.run.run_id), days, again=config.again)
             for outcome in sorted(report.outcomes, key=lambda outcome: outcome.day)[-TOLD_BY_DAY:]:
                 if outcome.day in days and outcome.status != "refused":

@@ -1,7 +1,6 @@
 """How far a long piece of work has come: a bar on a terminal, plain lines elsewhere."""
 
 import os
-import time
 from types import TracebackType
 from typing import Self
 
@@ -10,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from stock_assets.domain.errors import Language
 from stock_assets.pipeline.context import Counted
+from stock_assets.pipeline.progress_lines import USUALLY_COUNTED, ProgressLines, rows_text
 
-_LINE_EVERY_SECONDS = 10.0
 # Date or code, bar, calls, percent, rows and time left of the longest load fit into 80 cells.
 _BAR_CELLS = 14
 
@@ -23,14 +22,14 @@ class ProgressDisplay:
     first call. `counted` names, in both languages, what `done` and `total` count where a call does not say.
     """
 
-    def __init__(self, console: Console, language: Language, *, counted: Counted = ("次请求", "calls")) -> None:
+    def __init__(self, console: Console, language: Language, *, counted: Counted = USUALLY_COUNTED) -> None:
         self._given = console
         self._is_terminal = console.is_terminal
         self._console = _beside_captures(console) if self._is_terminal else console
         self._is_zh = language == "zh"
         self._usual = self._counted = counted
-        self._part_began = self._last_line = time.monotonic()
         self._done: int | None = None
+        self._lines = ProgressLines(self._print, language, counted=counted)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(_BAR_CELLS),
@@ -63,19 +62,13 @@ class ProgressDisplay:
 
     def __call__(self, *, done: int, total: int, rows: int, label: str, counted: Counted | None = None) -> None:
         """Show that `done` of `total` are finished."""
-        now = time.monotonic()
+        if not self._is_terminal:
+            self._lines(done=done, total=total, rows=rows, label=label, counted=counted)
+            return
         counted = counted or self._usual
         is_new_part = self._done is None or done <= self._done or counted != self._counted
         self._done, self._counted = done, counted
-        if is_new_part:
-            self._part_began = self._last_line = now
-        rows_text = (f"{rows:,} 行" if self._is_zh else f"{rows:,} rows") if rows else ""
-        if self._is_terminal:
-            self._show_bar(done, total, rows_text, label, is_new_part=is_new_part)
-            return
-        if done == total or now - self._last_line >= _LINE_EVERY_SECONDS:
-            self._last_line = now
-            self._console.print(self._line(done, total, rows_text, label, now), markup=False, soft_wrap=True)
+        self._show_bar(done, total, rows_text(rows, is_zh=self._is_zh), label, is_new_part=is_new_part)
 
     def _show_bar(self, done: int, total: int, rows_text: str, label: str, *, is_new_part: bool) -> None:
         if self._task is None:
@@ -86,14 +79,8 @@ class ProgressDisplay:
             self._bar.reset(self._task, total=total)
         self._bar.update(self._task, completed=done, total=total, description=label, rows=rows_text)
 
-    def _line(self, done: int, total: int, rows_text: str, label: str, now: float) -> str:
-        # The first call brought the part's first moment; how long it took itself is not known.
-        left = (now - self._part_began) / max(done - 1, 1) * (total - done)
-        parts = [f"{done}/{total} {self._counted[0 if self._is_zh else 1]}", f"{done / total:.0%}"]
-        parts += [rows_text] if rows_text else []
-        if done < total:
-            parts.append(f"约剩 {_minutes(left)}" if self._is_zh else f"about {_minutes(left)} left")
-        return ("，" if self._is_zh else ", ").join([*parts, label])
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
 
 
 def _beside_captures(console: Console) -> Console:
@@ -104,9 +91,3 @@ def _beside_captures(console: Console) -> Console:
         # Not a file of the system, as in tests.
         return console
     return Console(file=terminal, highlight=False)
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

@@ -50,6 +50,8 @@ def test_days_land_and_say_what_was_done_and_how_long_it_took(loaded: Installati
     assert result.success
     assert failed_checks(result) == {}
     assert len(result.get_asset_check_evaluations()) == 1
+    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert any("45/45 stocks, 100%" in line for line in said), "whoever watches the page sees how far it is"
     assert instance.get_materialized_partitions(AssetKey("technical_daily")) == {str(day) for day in days[:-1]}
     # The next night, from the ring that the first run left.
     result = run(definitions, instance, JOB, [str(days[-1])])

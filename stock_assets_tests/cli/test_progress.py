@@ -67,7 +67,7 @@ def test_each_part_names_what_it_counts(language: Language, lines: list[str]) ->
 
 def test_a_long_part_says_every_ten_seconds_how_much_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 1000, 4))
-    monkeypatch.setattr("stock_assets.cli.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("stock_assets.pipeline.progress_lines.time.monotonic", lambda: float(next(clock)))
     stream = io.StringIO()
     with ProgressDisplay(Console(file=stream, width=80), "en") as display:
         for done in range(1, 9):
