@@ -179,4 +179,5 @@ def stored_bar_findings(bars: pl.DataFrame, *, securities: pl.DataFrame, calenda
 
 
 def _findings(bars: pl.DataFrame) -> pl.DataFrame:
-    return without_consequences(findings_of(bars, _DATASET, _SOFT))
+    found = findings_of(bars, _DATASET, _SOFT).select(pl.lit(_DATASET).alias("dataset"), pl.all())
+    return without_consequences(found).drop("dataset")

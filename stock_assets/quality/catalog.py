@@ -84,7 +84,10 @@ def _warning(  # noqa: PLR0913  as the columns of a table
     return Rule(dataset, name, subject, "warning", zh, en, repair, explains=explains)
 
 
-# What else is odd about a day whose pre_close is wrong.
+# What else is odd about a bar that is wrong as a whole, and about a day whose pre_close is wrong.
+_REFERENCES: Final = (
+    "pre_close_contradicted", "pre_close_above_previous_close", "ex_date_without_factor", "factor_step_inconsistent",
+)  # fmt: skip
 _MOVES: Final = ("pct_chg_inconsistent", "extreme_move", "beyond_price_limit")
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -104,7 +107,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _error(_BARS, "not_a_session", "calendar", "当日不是交易日", "a day on which the exchanges do not trade"),
     _warning(
         _BARS, "suspended_with_volume", "volume", "停牌却有成交量", "suspended, yet with volume",
-        explains=("suspended_prices_move",),
+        explains=("suspended_prices_move", "indicator_without_bar"),
     ),
     _warning(
         _BARS, "traded_without_volume", "volume", "交易却没有成交量", "traded, yet without volume",
@@ -115,6 +118,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _error(
         _BARS, "price_off_tick", "prices", "价格不是最小变动单位的整数倍（多半是复权价）",
         "a price is no multiple of the tick: most likely it is adjusted",
+        explains=("mean_price_outside_range", "beyond_price_limit", *_REFERENCES),
     ),
     _warning(_BARS, "pct_chg_missing", "prices", "交易日没有涨跌幅", "traded, yet without a change"),
     _warning(
@@ -136,7 +140,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     _error(
         _BARS, "bar_repeated", "continuity", "与上一交易日的行情完全相同",
-        "the same as the bar of the session before in every price, volume and amount",
+        "the same as the bar of the session before in every price, volume and amount", explains=(*_REFERENCES, *_MOVES),
     ),
     _warning(
         _BARS, "amount_missing", "volume", "有成交量却没有成交额", "volume, yet no amount",
@@ -211,7 +215,8 @@ RULES: Final[tuple[Rule, ...]] = (
         _FINANCE, explains=("share_out_of_bounds",),
     ),
     _warning(
-        _REPORTS, "share_out_of_bounds", "finance", "占比不在 0 到 100% 之间", "a share of a whole is not between 0 and 100 %", _FINANCE
+        _REPORTS, "share_out_of_bounds", "finance", "占比不在 0 到 100% 之间", "a share of a whole is not between 0 and 100 %", _FINANCE,
+        explains=("leverage_inconsistent",),
     ),
     _warning(
         _REPORTS, "leverage_inconsistent", "finance", "资产负债率、权益乘数与产权比率不符",
@@ -231,7 +236,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     _error(_INDICATORS, "duplicate_key", "keys", "同一股票同一日有多行", "several rows for one stock and day", _COMPUTE),
     _error(_INDICATORS, "indicator_without_bar", "indicators", "当日没有成交行情却有指标", "indicators of a day without a traded bar", _COMPUTE),
-    _error(_INDICATORS, "indicator_not_finite", "indicators", "指标不是有限数", "an indicator is no finite number", _COMPUTE),
+    _error(_INDICATORS, "indicator_not_finite", "indicators", "指标不是有限数", "an indicator is no finite number", _COMPUTE, explains=("indicator_out_of_bounds", "indicators_inconsistent")),
     _error(
         _INDICATORS, "indicator_out_of_bounds", "indicators", "指标超出其取值范围", "an indicator is outside its bounds", _COMPUTE,
         explains=("indicators_inconsistent",),

@@ -7,13 +7,22 @@ import polars as pl
 from stock_assets.quality.catalog import RULES
 
 _REASONS: Final = pl.DataFrame(
-    [(rule.name, explained) for rule in RULES for explained in rule.explains],
-    schema={"rule": pl.String, "explained": pl.String},
+    [(rule.dataset, rule.name, explained) for rule in RULES for explained in rule.explains]
+    # A row that should not be there at all has no further faults.
+    + [
+        (rule.dataset, rule.name, other.name)
+        for rule in RULES
+        for other in RULES
+        if rule.refuses and other.dataset == rule.dataset and not other.refuses
+    ],
+    schema={"dataset": pl.String, "rule": pl.String, "explained": pl.String},
     orient="row",
-)
+).unique()
 
 
 def without_consequences(findings: pl.DataFrame) -> pl.DataFrame:
-    """Return findings (at least trade_date, ts_code, rule) without those that another one of the stock and day explains."""
-    known = findings.join(_REASONS, on="rule").select("ts_code", "trade_date", pl.col("explained").alias("rule"))
+    """Return findings (STORED_FINDING_SCHEMA) without those that another one of the stock and day explains."""
+    known = findings.join(_REASONS, on=["dataset", "rule"]).select(
+        "ts_code", "trade_date", pl.col("explained").alias("rule")
+    )
     return findings.join(known, on=["ts_code", "trade_date", "rule"], how="anti", maintain_order="left")

@@ -33,20 +33,20 @@ def number(value: pl.Expr) -> pl.Expr:
 
 def findings_of(frame: pl.DataFrame, dataset: str, marks: Sequence[Mark]) -> pl.DataFrame:
     """Return FINDING_SCHEMA: of every mark the rows of `frame` (ts_code, trade_date …) on which it is broken."""
-    found = [
-        frame.lazy()
-        .filter(mark.broken.fill_null(value=False))
-        .select(
-            "trade_date",
-            "ts_code",
-            pl.lit(mark.rule).alias("rule"),
-            pl.lit(rule_of(dataset, mark.rule).severity).alias("severity"),
-            mark.detail.alias("detail"),
-        )
-        .cast(FINDING_SCHEMA)
-        for mark in marks
-    ]
-    return pl.concat([pl.DataFrame(schema=FINDING_SCHEMA), *pl.collect_all(found)])
+    broken = frame.select(mark.broken.fill_null(value=False).alias(str(place)) for place, mark in enumerate(marks))
+    found = [pl.DataFrame(schema=FINDING_SCHEMA)]
+    for mark, places in zip(marks, broken.get_columns(), strict=True):
+        # Texts are made of the few rows that are found, not of all.
+        if places.any():
+            seen = frame.filter(places).select(
+                "trade_date",
+                "ts_code",
+                pl.lit(mark.rule).alias("rule"),
+                pl.lit(rule_of(dataset, mark.rule).severity).alias("severity"),
+                mark.detail.alias("detail"),
+            )
+            found.append(seen.cast(FINDING_SCHEMA))
+    return pl.concat(found)
 
 
 def first_broken(frame: pl.DataFrame, dataset: str, marks: Sequence[Mark]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -28,7 +28,7 @@ _COPIED_VOLUME: Final = 10_000
 # The largest jump of recorded bars is 14.6-fold: shares that became tradable a year after the listing.
 _SHARES_JUMP: Final = 50.0
 # Turnover has four decimals: below this it says nothing about shares.
-_LEAST_TURNOVER: Final = 0.01
+_LEAST_TURNOVER: Final = 0.001
 # Even the largest company's float makes this many shares visible in four decimals.
 _SEEN_VOLUME: Final = 1_000_000
 

@@ -8,10 +8,6 @@ from stock_assets.quality.findings import FINDING_SCHEMA
 from stock_assets.quality.marks import Mark, findings_of, told
 
 DATASET: Final = "technical_daily"
-# A bar that belongs to a series of indicators.
-_IN_SERIES: Final = ~pl.col("is_suspended") & pl.all_horizontal(
-    pl.col(name) > 0 for name in ("open", "high", "low", "close")
-)
 _PERCENT: Final = (
     "kdj_k", "kdj_d", "rsi_6", "rsi_12", "rsi_24", "wr_6", "wr_10", "dmi_pdi", "dmi_mdi", "dmi_adx", "dmi_adxr", "psy_12",
 )  # fmt: skip
@@ -57,7 +53,7 @@ def judge_technicals(rows: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
     """
     if rows.is_empty():
         return pl.DataFrame(schema=FINDING_SCHEMA)
-    beside = bars.filter(_IN_SERIES).select("ts_code", "trade_date", pl.lit(value=True).alias("has_bar"))
+    beside = bars.filter(~pl.col("is_suspended")).select("ts_code", "trade_date", pl.lit(value=True).alias("has_bar"))
     known = rows.join(beside.unique(), on=["ts_code", "trade_date"], how="left", maintain_order="left")
     out_of_bounds = [(name, (pl.col(name) < -_NOISE * 100) | (pl.col(name) > 100 + _NOISE * 100)) for name in _PERCENT]
     out_of_bounds += [(name, pl.col(name) < 0) for name in _NOT_NEGATIVE]
@@ -97,7 +93,7 @@ def judge_recomputed(differences: pl.DataFrame) -> pl.DataFrame:
         pl.col("column"), pl.lit(": stored "), pl.col("stored"), pl.lit(", computed "), pl.col("computed"),
         more.otherwise(pl.lit("")),
     )  # fmt: skip
-    return findings_of(each, DATASET, [Mark("indicator_recomputed_differs", pl.lit(value=True), detail)])
+    return findings_of(each, DATASET, [Mark("indicator_recomputed_differs", pl.col("column").is_not_null(), detail)])
 
 
 def _any(parts: list[tuple[str, pl.Expr]]) -> pl.Expr:
