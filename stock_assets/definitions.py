@@ -23,6 +23,7 @@ from stock_assets.assets.resources import baostock_resource, store_resource, tus
 from stock_assets.assets.snapshots import snapshot_assets, snapshot_checks
 from stock_assets.assets.source_checks import source_checks
 from stock_assets.assets.technical import technical_assets, technical_checks
+from stock_assets.automation.alerts import alert_sensors
 from stock_assets.automation.finance_jobs import finance_history_job, finance_increment_job, finance_schedule
 from stock_assets.automation.freshness import freshness_sensor
 from stock_assets.automation.jobs import market_jobs
@@ -65,7 +66,7 @@ def _definitions(installation: Installation, days: TimeWindowPartitionsDefinitio
         ],
         jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],
         schedules=[nightly_schedule(installation), finance_schedule(installation)],
-        sensors=[freshness_sensor(installation, watched)],
+        sensors=[freshness_sensor(installation, watched), *alert_sensors(installation)],
         resources={
             "store": store_resource(installation),
             "baostock_pool": baostock_resource(installation),

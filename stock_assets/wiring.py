@@ -548,7 +548,14 @@ class Installation:
         url = self.settings.alert_url
         if url is None:
             return tell_nobody
-        return AlertHook(url.get_secret_value(), self.settings.home / "state" / "alerts.json", now=self.now)
+        secret = self.settings.alert_secret
+        return AlertHook(
+            url.get_secret_value(),
+            self.settings.home / "state" / "alerts.json",
+            now=self.now,
+            form=self.settings.alert_form,
+            secret=None if secret is None else secret.get_secret_value(),
+        )
 
 
 def _no_finance_source() -> ConfigurationError:

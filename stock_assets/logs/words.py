@@ -32,6 +32,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     ),
     "ring.not_written": ("[技术指标] 无法写入近期日线缓存", "[technicals] the newest bars could not be cached"),
     "alert.failed": ("[通知] 未能送达", "[alert] could not be delivered"),
+    "alert.held": ("[通知] 过于频繁，稍后再发", "[alert] too many at once, sent later"),
     "fetch": ("[数据源] 取数", "[source] fetch"),
     "source.waiting": (
         "[数据源] 其他任务正在使用连接，等待中",

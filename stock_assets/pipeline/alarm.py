@@ -1,13 +1,19 @@
 """What the end of a synchronization means for a person: nothing, a look, or work."""
 
+from datetime import time
+
 from stock_assets.domain.alerts import Alert, Notify
-from stock_assets.domain.errors import Language, StockAssetsError
+from stock_assets.domain.calendar import SHANGHAI
+from stock_assets.domain.errors import Language, NotReady, StockAssetsError
 from stock_assets.pipeline.history import SyncOutcome
+
+EVENING_ENDS = time(23, 30)
+"""Shanghai time until which the schedule asks again for a day that is not ready."""
 
 
 def tell_outcome(notify: Notify, outcome: SyncOutcome) -> None:
-    """Tell how an attempt ended, unless somebody stopped it: then they know."""
-    if outcome.task.status != "PAUSED":
+    """Tell how an attempt ended, unless somebody stopped it, who knows, or this evening asks again by itself."""
+    if outcome.task.status != "PAUSED" and not _is_asked_again(outcome):
         notify(outcome.task.job_type, alerts_of(outcome))
 
 
@@ -41,6 +47,14 @@ def alerts_of(outcome: SyncOutcome) -> list[Alert]:
 def command_for(job_type: str) -> str:
     """Return the command that shows the failure records of a job type and says what to do."""
     return f"stock-assets failures --job {job_type.lower()}"
+
+
+def _is_asked_again(outcome: SyncOutcome) -> bool:
+    """Return whether nothing is wrong but that today's session is not published as a whole yet."""
+    at = outcome.task.updated_at.astimezone(SHANGHAI)
+    is_early = isinstance(outcome.stopped_by, NotReady | None) and set(outcome.postponed) <= {at.date().isoformat()}
+    is_well = outcome.task.job_type == "DAILY_INCREMENTAL" and not outcome.failed and not outcome.need_a_person
+    return is_well and is_early and outcome.task.status == "FAILED" and at.time() < EVENING_ENDS
 
 
 def _failed(job_type: str, items: tuple[str, ...], zh: str, en: str) -> Alert:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stock_assets.domain.alerts import AlertForm
 from stock_assets.domain.errors import Language
 from stock_assets.settings.language import locale_language
 from stock_assets.settings.values import as_date, lowered, raised, stripped, usable_database_url, usable_folder
@@ -289,6 +290,20 @@ class Settings(BaseSettings):
         "address that is told by a JSON POST when a person is needed; empty: nobody is told",
         ("以 https:// 或 http:// 开头的地址", "an address that begins with https:// or http://"),
     )
+    alert_form: Annotated[AlertForm, BeforeValidator(lowered)] = _knob(
+        "STOCK_ASSETS_ALERT_FORM",
+        "auto",
+        "通知的消息格式：飞书 feishu、企业微信 wecom、钉钉 dingtalk、Slack、或 generic（JSON）；auto 按地址的域名判断",
+        "form of what is told: for 飞书 feishu, 企业微信 wecom, 钉钉 dingtalk, slack, or generic JSON; auto goes by the address's host",
+        _choice(AlertForm),
+    )
+    alert_secret: SecretStr | None = _knob(
+        "STOCK_ASSETS_ALERT_SECRET",
+        None,
+        "飞书、钉钉机器人的签名密钥；留空则不签名",
+        "secret that messages to robots of 飞书 and 钉钉 are signed with; empty: not signed",
+        ("机器人安全设置中给出的密钥", "the secret that the robot's security settings show"),
+    )
     db_pool_size: int = _knob(
         "DB_POOL_SIZE",
         10,
@@ -433,7 +448,14 @@ class Settings(BaseSettings):
 
     def secrets(self) -> list[str]:
         """Return the secret values that must never be printed, for the log's mask."""
-        known = (self.database_url, self.baostock_api_key, self.tushare_token, self.alert_url, self.cache_redis_url)
+        known = (
+            self.database_url,
+            self.baostock_api_key,
+            self.tushare_token,
+            self.alert_url,
+            self.alert_secret,
+            self.cache_redis_url,
+        )
         values = [value for value in known if value is not None]
         words = [value.get_secret_value() for value in values]
         for address in (self.database_url, self.cache_redis_url):

@@ -79,6 +79,11 @@ _USAGE = """
 SELECT api, requests, refusals, banned_until FROM source_quota
 WHERE source = %(source)s AND day = %(day)s ORDER BY api
 """
+_STANDINGS = """
+SELECT source, coalesce(sum(requests) FILTER (WHERE api = '*' AND day = %(day)s), 0)::bigint,
+       max(banned_until) FILTER (WHERE banned_until > %(now)s)
+FROM source_quota WHERE day = %(day)s OR banned_until > %(now)s GROUP BY source ORDER BY source
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,16 @@ class QuotaUsage:
     api: str
     requests: int
     refusals: int
+    banned_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a source stands now: requests of the Shanghai day, the day's limit if any, and until when it blocks us, if so."""
+
+    source: str
+    requests: int
+    limit: int | None
     banned_until: datetime | None
 
 
@@ -164,6 +179,11 @@ class QuotaLedger:
         facts = self._facts(source) | {"day": day}
         rows = self._connections.run(lambda connection: connection.execute(_USAGE, facts).fetchall())
         return [QuotaUsage(*row) for row in rows]
+
+    def standings(self) -> list[Standing]:
+        """Return where each source stands that was asked today or blocks us, by name."""
+        rows = self._connections.run(lambda connection: connection.execute(_STANDINGS, self._facts("*")).fetchall())
+        return [Standing(source, used, self._daily_limits.get(source), until) for source, used, until in rows]
 
     def close(self) -> None:
         """Close the connections that are not in use."""
