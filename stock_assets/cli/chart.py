@@ -14,7 +14,8 @@ from stock_assets.domain.errors import InvalidInput
 # Sessions read before the first one that is drawn: the longest average of a chart needs 59, and what a smoothed line
 # still remembers of its beginning after so many is less than a millionth of a price.
 _WARM_UP: Final = 250
-_PAGES, _IMAGES = (".html", ".htm"), (".png",)
+PAGES = (".html", ".htm")
+_IMAGES = (".png",)
 
 chart_option = click.option(
     "--chart",
@@ -29,7 +30,7 @@ def check_chart(path: Path | None) -> None:
 
     Errors: `InvalidInput`.
     """
-    if path is not None and path.suffix.lower() not in (*_PAGES, *_IMAGES):
+    if path is not None and path.suffix.lower() not in (*PAGES, *_IMAGES):
         raise InvalidInput(
             problem=f"{path.name} is neither a page nor an image; name the chart like {path.stem}.html or {path.stem}.png",
             problem_zh=f"{path.name} 既不是网页也不是图片，请写成 {path.stem}.html 或 {path.stem}.png",
@@ -55,7 +56,7 @@ def draw_chart(  # noqa: PLR0913  what, and how it is named
 
     drawn = with_technicals(rows, INDICATORS).filter(pl.col("trade_date") >= first)
     chart = stock_chart(drawn, title=title, note=note)
-    if path.suffix.lower() in _PAGES:
+    if path.suffix.lower() in PAGES:
         from stock_assets.charts.chart_page import chart_page  # noqa: PLC0415
 
         content = chart_page(chart).encode()
@@ -63,6 +64,14 @@ def draw_chart(  # noqa: PLR0913  what, and how it is named
         from stock_assets.charts.chart_image import chart_png  # noqa: PLC0415
 
         content = chart_png(chart)
+    write_chart(session, path, content, len(chart.days))
+
+
+def write_chart(session: Session, path: Path, content: bytes, sessions: int) -> None:
+    """Write a drawn chart, and say of how many sessions it is.
+
+    Errors: `InvalidInput` when the file cannot be written.
+    """
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -70,5 +79,4 @@ def draw_chart(  # noqa: PLR0913  what, and how it is named
             problem=f"{path} cannot be written ({error.strerror}); choose another --chart",
             problem_zh=f"无法写入 {path}（{error.strerror}），请换一个 --chart",
         ) from error
-    sessions = len(chart.days)
     session.note(f"已画出 {path}，{sessions:,} 个交易日", f"{path} drawn, {sessions:,} trading days")

@@ -1,4 +1,4 @@
-"""Commands that read the store: what is missing, and one stock's bars."""
+"""The command that reads one stock's bars."""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -7,17 +7,14 @@ import click
 import polars as pl
 
 from stock_assets.cli.chart import chart_option, check_chart, draw_chart, warm_up_from
-from stock_assets.cli.options import CODE, DAY, FORMATS, MOMENT, check_range
+from stock_assets.cli.options import CODE, DAY, MOMENT, check_range
 from stock_assets.cli.rows_out import check_output, give_rows, output_options
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.adjustment import Adjust
 from stock_assets.domain.calendar import SHANGHAI
-from stock_assets.domain.errors import ConfigurationError, InvalidInput
 from stock_assets.domain.tables import SECURITY
 from stock_assets.domain.universe import newest_code
-from stock_assets.storage import coverage, reference
 
-_SHOWN_GAPS = 30
 _SHOWN_DAYS, _DRAWN_DAYS = 90, 365
 # What fits a terminal; the other formats have every column.
 _SHOWN_COLUMNS = ("trade_date", "open", "high", "low", "close", "pct_chg", "volume", "turnover_rate", "is_suspended")
@@ -26,65 +23,6 @@ _ADJUSTED = {
     "qfq": ("前复权", "forward-adjusted"),
     "hfq": ("后复权", "back-adjusted"),
 }
-
-
-@click.command("coverage")
-@click.option("--start", type=DAY, required=True, help="起始日 | first day")
-@click.option("--end", type=DAY, required=True, help="截止日 | last day")
-@click.option("--format", "form", type=FORMATS, default="table", help="形式，默认表格 | form, a table by default")
-@pass_session
-def coverage_command(session: Session, start: date, end: date, form: str) -> None:
-    """缺什么，按（证券，交易日） | what is missing, by (stock, day)."""
-    check_range(start, end)
-    last = session.installation.last_final()
-    if start > last:
-        raise InvalidInput(
-            problem=f"nothing after {last} is published yet; choose an earlier --start",
-            problem_zh=f"{last} 之后尚未发布数据，请选择更早的 --start",
-        )
-    end = min(end, last)
-    with session.installation.database.read() as conn:
-        if reference.read_securities(conn).is_empty():
-            raise ConfigurationError(
-                problem="the store knows no securities yet, so nothing can be called missing; load first, for example "
-                "with `stock-assets nightly`",
-                problem_zh="存储中还没有证券清单，无从判断缺失；请先装载，例如 stock-assets nightly",
-            )
-        missing = coverage.missing_bars(conn, start, end)
-        counts = coverage.day_counts(conn, start, end)
-    if form != "table":
-        session.show(missing.sort("trade_date", "ts_code"), form)
-        return
-    expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
-    # Rounded down: 100 % is said of what is complete only.
-    share = present * 10_000 // expected / 100 if expected else 100.0
-    session.tell(
-        f"{start} 至 {end}：{counts.height} 个交易日，应有 {expected:,} 行，实有 {present:,} 行（{share:.2f}%）",
-        f"{start} to {end}: {counts.height} trading days, {expected:,} rows expected, {present:,} present ({share:.2f}%)",
-    )
-    short = counts.filter(pl.col("present") < pl.col("expected"))
-    if not short.is_empty():
-        _tell_gaps(session, short, missing)
-
-
-def _tell_gaps(session: Session, short: pl.DataFrame, missing: pl.DataFrame) -> None:
-    shown = short.head(_SHOWN_GAPS).select("trade_date", "expected", "present", "suspended", "rejected", "status")
-    session.show(shown, "table", title=session.say("不完整的交易日", "days that are short"))
-    _tell_rest(session, short.height - _SHOWN_GAPS)
-    # A day without any bar would name the whole market.
-    part = short.filter(pl.col("present") > 0)["trade_date"].to_list()
-    named = missing.filter(pl.col("trade_date").is_in(part))
-    if not named.is_empty():
-        title = session.say("其余交易日缺失的证券", "securities missing on the days that are there")
-        session.show(named.head(_SHOWN_GAPS), "table", title=title if part else None)
-        _tell_rest(session, named.height - _SHOWN_GAPS)
-    repair = f"stock-assets backfill-daily --start {short['trade_date'].min()} --end {short['trade_date'].max()}"
-    session.tell(f"补齐：{repair}", f"to repair: {repair}")
-
-
-def _tell_rest(session: Session, rest: int) -> None:
-    if rest > 0:
-        session.tell(f"另有 {rest:,} 条，用 --format csv 查看全部", f"{rest:,} more; see them all with --format csv")
 
 
 @click.command(

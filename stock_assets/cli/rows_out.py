@@ -55,6 +55,14 @@ def give_rows(  # noqa: PLR0913  what, and each way to give it
         session.show(rows.select(columns), "table", title=title)
 
 
+def write_rows(session: Session, frame: pl.DataFrame, out: Path) -> None:
+    """Write all columns to a file in the form that its name says, CSV if it says none.
+
+    Errors: `InvalidInput` when the file cannot be written.
+    """
+    _write(session, frame, out.suffix.lstrip(".").lower(), out)
+
+
 def _write(session: Session, frame: pl.DataFrame, form: str, out: Path) -> None:
     """Write a file and say so; a form that is not `parquet` or `json` is CSV."""
     try:

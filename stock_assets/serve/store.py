@@ -115,6 +115,36 @@ class Store:
         """
         return self._reader.universe(_one_day(day))
 
+    def coverage(self, start: Day, end: Day, *, dataset: str = "stock_daily") -> "pl.DataFrame":
+        """Return of each session of [start, end] how many rows are expected, and what became of them.
+
+        The states are `present`, `suspended`, `not_listed`, `source_has_none`, `rejected` and `missing`; `dataset` may also
+        be `adjust_factor`, `technical_daily`, `finance_indicator` and `cache_snapshot`.
+        """
+        from stock_assets.storage import completeness  # noqa: PLC0415  as in the module's docstring
+
+        installation, first, last = self._installation, _one_day(start), _one_day(end)
+        with installation.database.read() as conn:
+            return completeness.state_counts(conn, dataset, first, last, sources=installation.sources_in_use)
+
+    def gaps(self, start: Day, end: Day, *, dataset: str = "stock_daily", with_none: bool = False) -> "pl.DataFrame":
+        """Return ts_code, trade_date and state of every row that is missing or was rejected, by day and code.
+
+        Those that no source has come `with_none` too. A code is null where a whole day is meant.
+        """
+        import polars as pl  # noqa: PLC0415  as in the module's docstring
+
+        from stock_assets.storage import completeness  # noqa: PLC0415  as in the module's docstring
+
+        installation, first, last = self._installation, _one_day(start), _one_day(end)
+        sources = installation.sources_in_use
+        with installation.database.read() as conn:
+            gaps = completeness.open_gaps(conn, dataset, first, last, sources=sources)
+            if not with_none:
+                return gaps
+            none = completeness.no_source_has(conn, dataset, first, last, sources=sources)
+        return pl.concat([gaps, none]).sort("trade_date", "ts_code")
+
     def whole_life(  # noqa: PLR0913  as `bars`
         self,
         codes: Codes,
