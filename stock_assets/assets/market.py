@@ -18,6 +18,7 @@ from dagster import (
 )
 
 from stock_assets.assets.check_days import tell_day
+from stock_assets.assets.coverage_picture import coverage_metadata
 from stock_assets.assets.failures import RETRY, plain_failures
 from stock_assets.assets.freshness import MARKET_FRESHNESS
 from stock_assets.assets.landed_days import tell_landed
@@ -36,7 +37,7 @@ from stock_assets.domain.tables import (
     RAW_TUSHARE_SUSPEND,
     STOCK_DAILY,
 )
-from stock_assets.pipeline.report import DayOutcome
+from stock_assets.pipeline.report import DayOutcome, IngestReport
 from stock_assets.sources.base import MarketSource
 from stock_assets.wiring import Installation
 
@@ -94,6 +95,7 @@ def market_assets(trading_days: PartitionsDefinition[str], raw: RawTables) -> li
             done = load_bars(pipeline, config, days, job_type_of(context.run), store.settings)
             always = [STOCK_DAILY.name, *_names(baostock_pool.raw_daily(baostock_pool.no_daily()))]
             results = _results(context, done, always=always)
+            _show_coverage(context, store, done.report)
         yield from results
 
     @multi_asset(
@@ -158,6 +160,15 @@ def _results(context: AssetExecutionContext, done: Loaded, *, always: Iterable[s
     # Dagster wants what others are made of first.
     ordered = sorted(selected, key=lambda name: (not name.startswith(RAW), name))
     return [MaterializeResult(asset_key=key, metadata=ingest_metadata(report)) for key in ordered]
+
+
+def _show_coverage(context: AssetExecutionContext, store: Installation, report: IngestReport) -> None:
+    """Put on the newest worked day's page how complete the bars are now: a picture on every day's would fill the log."""
+    asked = set(days_of(context.partition_keys))
+    worked = [outcome.day for outcome in report.outcomes if outcome.day in asked]
+    if worked and STOCK_DAILY.name in {key.to_user_string() for key in context.selected_asset_keys}:
+        last = max(worked)
+        context.add_asset_metadata(coverage_metadata(store, last), asset_key=STOCK_DAILY.name, partition_key=str(last))
 
 
 def _names(parts: Iterable[tuple[Table, object]]) -> list[str]:

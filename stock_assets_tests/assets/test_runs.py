@@ -129,6 +129,8 @@ def test_a_range_is_one_run_that_lands_every_session_and_then_costs_nothing(
         ).records
         metadata = records[0].asset_materialization.metadata  # pyright: ignore[reportOptionalMemberAccess]
         assert metadata["dagster/partition_row_count"].value == rows[day.isoformat()]
+        # A picture on every day's page would fill the log.
+        assert ("completeness" in metadata) is (day == sessions[-1])
     before = far_end.requests.total()
     assert run(definitions, instance, HISTORY, RANGE).success
     assert far_end.requests.total() == before
