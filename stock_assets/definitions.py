@@ -27,6 +27,7 @@ from stock_assets.automation.alerts import alert_sensors
 from stock_assets.automation.finance_jobs import finance_history_job, finance_increment_job, finance_schedule
 from stock_assets.automation.freshness import freshness_sensor
 from stock_assets.automation.jobs import market_jobs
+from stock_assets.automation.planned_runs import planned_run_check, planned_run_sensor
 from stock_assets.automation.schedules import nightly_schedule
 from stock_assets.wiring import Installation
 
@@ -63,10 +64,11 @@ def _definitions(installation: Installation, days: TimeWindowPartitionsDefinitio
             *snapshot_checks(days),
             *failure_checks(),
             *freshness_checks(),
+            planned_run_check(),
         ],
         jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],
         schedules=[nightly_schedule(installation), finance_schedule(installation)],
-        sensors=[freshness_sensor(installation, watched), *alert_sensors(installation)],
+        sensors=[freshness_sensor(installation, watched), *alert_sensors(installation), planned_run_sensor(installation)],
         resources={
             "store": store_resource(installation),
             "baostock_pool": baostock_resource(installation),

@@ -13,13 +13,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from stock_assets.assets.freshness import CHECK_KEYS
 from stock_assets.assets.loads import JOB_TYPE_TAG
 from stock_assets.assets.market import RawTables
+from stock_assets.automation.planned_runs import CHECK as PLANNED
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.daily_sync import DailyJob
 
 _REFERENCE = AssetSelection.assets("trading_calendar", "securities")
 # Whether the store is up to date is no matter of the days that a run loads: a sensor looks.
-OF_TIME = AssetSelection.checks(*CHECK_KEYS.values())
+OF_TIME = AssetSelection.checks(*CHECK_KEYS.values(), PLANNED)
 DAILY, HISTORY, NIGHTLY = "sync_daily_data_job", "sync_history_daily_data_job", "nightly_job"
 
 

@@ -2,8 +2,8 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -115,6 +115,13 @@ def _stopping(progress: Progress, stop: threading.Event) -> Progress:
         progress(done=done, total=total, rows=rows, label=label, counted=counted)
 
     return told
+
+
+@contextmanager
+def open_instance() -> Generator[DagsterInstance]:
+    """Give what Dagster remembers of this installation."""
+    with closing(_Instance()) as holder:
+        yield holder.instance
 
 
 class _Instance:

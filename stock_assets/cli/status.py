@@ -6,6 +6,7 @@ import click
 import polars as pl
 
 from stock_assets.cli.options import FORMATS
+from stock_assets.cli.planned import tell_planned_runs
 from stock_assets.cli.session import Session, pass_session
 from stock_assets.domain.calendar import FIRST_SESSION, SHANGHAI
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
@@ -20,9 +21,12 @@ _RUN_LETTERS = 8
 @click.option(
     "--format", "form", type=FORMATS, default="table", help="形式；json、csv 只含台账 | json and csv: the ledger"
 )
+@click.option(
+    "--runs", is_flag=True, help="列出近 30 天计划的每次运行 | every run that schedules planned in the last 30 days"
+)
 @pass_session
-def status(session: Session, form: str) -> None:
-    """存储、台账、配额的现状 | store, ledger and quota as they are."""
+def status(session: Session, form: str, *, runs: bool) -> None:
+    """存储、台账、配额、调度的现状 | store, ledger, quota and schedules as they are."""
     installation = session.installation
     with installation.database.read() as conn:
         loaded = ledger.summary(conn)
@@ -30,7 +34,7 @@ def status(session: Session, form: str) -> None:
             session.show(loaded, form)
             return
         tables = coverage.store_summary(conn)
-        runs = _last_runs(conn, installation.now())
+        last_runs = _last_runs(conn, installation.now())
         tasks, failed = _tasks(conn), sync_tasks.failure_rates(conn)
     last = installation.last_final()
     session.tell(f"最近已发布的交易日：{last}", f"newest published trading day: {last}")
@@ -42,12 +46,13 @@ def status(session: Session, form: str) -> None:
         )
     else:
         session.show(loaded, form, title=session.say("台账（各数据集的交易日数）", "ledger (trading days by dataset)"))
-        session.show(runs, form, title=session.say("最近的装载", "last loads"))
+        session.show(last_runs, form, title=session.say("最近的装载", "last loads"))
         held = tables.select("table", "rows", "days", "codes", "last_day", (pl.col("bytes") / 1e6).round(2).alias("MB"))
         session.show(held.filter(pl.col("rows") > 0), form, title=session.say("表", "tables"))
     if not tasks.is_empty():
         session.show(tasks, form, title=session.say("同步任务", "synchronizations"))
     _tell_failures(session, failed)
+    tell_planned_runs(session, all_runs=runs)
     _tell_quota(session)
 
 

@@ -120,6 +120,11 @@ def closed_days(conn: Connection, dataset: str, start: date, end: date) -> set[d
     return set(conn.scalars(query))
 
 
+def begun_at(conn: Connection) -> datetime | None:
+    """Return when the first of the runs began that the ledger still names; None for an empty ledger."""
+    return conn.scalar(sa.select(sa.func.min(_LEDGER.c.started_at)))
+
+
 def known_days(conn: Connection, dataset: str) -> set[date]:
     """Return every day that somebody asked for, whatever came of it."""
     return set(conn.scalars(sa.select(_LEDGER.c.trade_date).where(_LEDGER.c.dataset == dataset)))
