@@ -18,6 +18,7 @@ from stock_assets.assets.freshness import freshness_checks
 from stock_assets.assets.market import RawTables, market_assets
 from stock_assets.assets.partitions import trading_days
 from stock_assets.assets.quality_checks import quality_checks
+from stock_assets.assets.quality_report import quality_report_assets
 from stock_assets.assets.reference import REFERENCE_ASSETS
 from stock_assets.assets.resources import baostock_resource, store_resource, tushare_resource
 from stock_assets.assets.snapshots import snapshot_assets, snapshot_checks
@@ -50,6 +51,7 @@ def _definitions(installation: Installation, days: TimeWindowPartitionsDefinitio
         *market_assets(days, raw),
         *technical_assets(days),
         *snapshot_assets(days),
+        *quality_report_assets(days),
         *finance_assets(days),
     ]
     watched = [spec.key.to_user_string() for one in assets for spec in one.specs if spec.freshness_policy is not None]

@@ -20,11 +20,14 @@ from stock_assets.assets.metadata import TOLD_BY_DAY, preview_metadata
 from stock_assets.assets.partitions import days_of
 from stock_assets.domain.completeness import HALF_PUBLISHED
 from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.quality.calendar_rules import judge_calendar
 from stock_assets.storage import coverage, reference, rejects
 from stock_assets.wiring import Installation
 
 _WARN_BEFORE_END = timedelta(days=30)
 _NAMED = 20
+# That is what `calendars_agree` says.
+_TOLD_ELSEWHERE = "calendars_differ"
 
 
 @asset_check(asset="trading_calendar", description="交易所日历与数据源日历一致 | both calendars agree on every day")
@@ -38,6 +41,28 @@ def calendars_agree(store: ResourceParam[Installation]) -> AssetCheckResult:
         metadata={
             "days compared": known.days,
             "disagreements": ", ".join(map(str, known.disagreements[:_NAMED])) or "-",
+        },
+    )
+
+
+@asset_check(
+    asset="trading_calendar",
+    description="日历无缺日，周末不开市，上一交易日正确"
+    " | no day is missing, no weekend is a session, and each day knows the session before",
+)
+def calendar_consistent(store: ResourceParam[Installation]) -> AssetCheckResult:
+    """Fail when the stored calendar contradicts itself, naming the days."""
+    with store.database.read() as conn:
+        days = reference.read_trading_days(conn)
+    found = judge_calendar(days).filter(pl.col("rule") != _TOLD_ELSEWHERE)
+    return AssetCheckResult(
+        passed=found.is_empty(),
+        severity=AssetCheckSeverity.ERROR,
+        metadata={
+            "days": days.height,
+            "errors": found.height,
+            **preview_metadata(found.select("trade_date", "rule", "detail").head(_NAMED), name="worst"),
+            **({} if found.is_empty() else {"next step": MetadataValue.md("`stock-assets doctor`")}),
         },
     )
 
@@ -139,4 +164,4 @@ def _quality(found: pl.DataFrame, refused: pl.DataFrame) -> AssetCheckResult:
     )
 
 
-REFERENCE_CHECKS: tuple[AssetChecksDefinition, ...] = (calendars_agree, calendar_reaches_ahead)
+REFERENCE_CHECKS: tuple[AssetChecksDefinition, ...] = (calendars_agree, calendar_consistent, calendar_reaches_ahead)

@@ -64,7 +64,8 @@ def _checks(dataset: str, families: Sequence[Family], trading_days: PartitionsDe
         asked = days_of(context.partition_keys)
         days = asked[-TOLD_BY_DAY:]
         codes = restricted_codes(context.run) or None
-        found = judge_stored(store.database, store.calendar, days, ts_codes=codes)
+        sample = store.technicals(run_id=context.run.run_id) if dataset == TECHNICAL_DAILY.name else None
+        found = judge_stored(store.database, store.calendar, days, ts_codes=codes, datasets=[dataset], sample=sample)
         with store.database.read() as conn:
             counts = coverage.day_counts(conn, days[0], days[-1])
         # Such a run must not fail for what it was not to bring.

@@ -11,8 +11,10 @@ import polars as pl
 from rich.panel import Panel
 
 from stock_assets.cli.load import NIGHTLY, run_and_report
+from stock_assets.cli.quality import show_quality
 from stock_assets.cli.session import Session
-from stock_assets.storage import bars, coverage, reference, rejects
+from stock_assets.pipeline.quality_report import keep_report
+from stock_assets.storage import bars, coverage, reference
 
 _DAYS = 5
 _MOVERS = 5
@@ -102,18 +104,11 @@ def _show_market(session: Session, day: date) -> None:
 
 
 def _show_quality(session: Session, start: date, end: date) -> None:
-    with session.installation.database.read() as conn:
+    installation = session.installation
+    with installation.database.read() as conn:
         missing = coverage.missing_bars(conn, start, end)
-        found = rejects.read_findings(conn, start, end)
-        refused = rejects.read_rejected(conn, start, end)
-    warnings = found.filter(pl.col("severity") == "warning").height
-    notes = found.height - warnings
-    session.tell(
-        f"质量：缺失 {missing.height} 行，拒绝 {refused.height} 行，警告 {warnings} 条，提示 {notes} 条",
-        f"quality: {missing.height} rows missing, {refused.height} rejected, {warnings} warnings, {notes} notes",
-    )
-    if not found.is_empty():
-        session.show(found.group_by("severity", "rule").len(name="count").sort("severity", "rule"), "table")
+    session.tell(f"{start} 至 {end}：缺失 {missing.height} 行", f"{start} to {end}: {missing.height} rows missing")
+    show_quality(session, keep_report(installation.technicals(), installation.snapshot_folder, end))
 
 
 def _show_next(session: Session, day: date, seconds: float) -> None:
@@ -126,6 +121,7 @@ def _show_next(session: Session, day: date, seconds: float) -> None:
         f"  {where} {line}"
         for line in (
             "status",
+            f"quality --date {day}",
             f"bars {code} --adjust qfq",
             f"finance {code}",
             f"coverage --start {day.replace(month=1, day=1)} --end {day}",

@@ -47,6 +47,7 @@ _COMMANDS = {
     "failures": ("failures:failures_command", "未解决的失败记录 | unresolved failure records"),
     "coverage": ("coverage:coverage_command", "缺什么，按（证券，交易日） | what is missing, by (stock, day)"),
     "universe": ("universe:universe_command", "某日上市的全部证券 | the stocks listed on a day"),
+    "quality": ("quality:quality_command", "一个交易日的数据质量 | the quality of a day's data"),
     "bars": ("look:bars_command", "一只证券的日线 | one stock's daily bars"),
     "technicals": ("technicals:technicals_command", "一只证券的技术指标 | one stock's technical indicators"),
     "finance": (

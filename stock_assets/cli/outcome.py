@@ -56,6 +56,10 @@ _CHECKS: Final = {
         "数据源的日历与交易所日历不一致：{disagreements}",
         "the source's calendar differs from the exchanges' on {disagreements}",
     ),
+    "calendar_consistent": (
+        "交易日历自相矛盾：{errors} 处；下一步：{next step}",
+        "the stored calendar contradicts itself in {errors} places; next: {next step}",
+    ),
     "calendar_reaches_ahead": (
         "交易日历只到 {known until}，请升级：{next step}",
         "the trading calendar ends on {known until}; upgrade it: {next step}",

@@ -29,7 +29,11 @@ _ipc: Any = cast("Any", pa).ipc
 _SUFFIX: Final = ".arrow"
 # Not a name that anybody's `*.arrow` finds.
 _BEGUN: Final = ".partial"
-_NAME: Final = re.compile(r"(\d{4}-\d{2}-\d{2})-[0-9a-f]{16}\.arrow(\.[0-9a-f]+\.partial)?")
+REPORT: Final = ".quality-"
+"""Between the name of a snapshot and the digest of a report about it."""
+_NAME: Final = re.compile(
+    r"(\d{4}-\d{2}-\d{2})-[0-9a-f]{16}(\.arrow|\.quality-[0-9a-f]{16}\.html)(\.[0-9a-f]+\.partial)?"
+)
 # The first level costs a third of the usual one's time and a hundredth of its space: these are mostly full floats.
 _LEVEL: Final = 1
 
@@ -138,6 +142,13 @@ def found(folder: Path) -> Iterator[tuple[date, str]]:
             for entry in os.scandir(year):
                 if (match := _NAME.fullmatch(entry.name)) is not None:
                     yield date.fromisoformat(match[1]), f"{year.name}/{entry.name}"
+
+
+def snapshot_of(path: str) -> str:
+    """Return the path of the snapshot that a file belongs to: of a report its snapshot's, of any other its own."""
+    snapshot, mark, _ = path.partition(REPORT)
+    is_begun = path.endswith(_BEGUN)
+    return f"{snapshot}{_SUFFIX}" if mark and not is_begun else path
 
 
 def remove(folder: Path, path: str) -> bool:

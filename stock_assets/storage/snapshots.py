@@ -117,13 +117,15 @@ def forget(conn: Connection, rows: Iterable[SnapshotRow]) -> None:
 def sweep(database: Database, folder: Path) -> list[str]:
     """Remove files that no row knows: what was begun, what was never committed, what was forgotten. Return their paths.
 
+    Reports go with the snapshot that they are about.
+
     A day that somebody is publishing is left alone, for its file may wait for its row.
     """
     with database.read() as conn:
         known = set(conn.scalars(sa.select(_ROWS.c.path)))
     unknown: dict[date, list[str]] = {}
     for day, path in snapshot_files.found(folder):
-        if path not in known:
+        if snapshot_files.snapshot_of(path) not in known:
             unknown.setdefault(day, []).append(path)
     return [path for day, paths in unknown.items() for path in _sweep_day(database, folder, day, paths)]
 
@@ -133,7 +135,11 @@ def _sweep_day(database: Database, folder: Path, day: date, paths: Sequence[str]
         if not ledger.try_lock_day(conn, DATASET, day):
             return []
         known = set(conn.scalars(sa.select(_ROWS.c.path).where(_ROWS.c.trade_date == day)))
-        return [path for path in paths if path not in known and snapshot_files.remove(folder, path)]
+        return [
+            path
+            for path in paths
+            if snapshot_files.snapshot_of(path) not in known and snapshot_files.remove(folder, path)
+        ]
 
 
 def _row(row: sa.Row[tuple[object, ...]]) -> SnapshotRow:

@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -24,8 +25,10 @@ from dagster import (
 from stock_assets.assets.quality_checks import ASSETS, judged
 from stock_assets.automation.jobs import HISTORY, NIGHTLY
 from stock_assets.definitions import build_definitions
+from stock_assets.pipeline.compute import compute_technicals
 from stock_assets.pipeline.factors import ingest_factors
 from stock_assets.pipeline.ingest import ingest_days
+from stock_assets.pipeline.snapshot import publish_snapshots
 from stock_assets.quality.findings import STORED_FINDING_SCHEMA
 from stock_assets.quality.verdicts import FAMILIES, verdicts
 from stock_assets.wiring import Installation
@@ -145,6 +148,42 @@ def test_a_run_for_some_stocks_is_judged_on_these_alone(loaded: Installation, in
     facts = {name: value.value for name, value in failed_checks(result)["stock_daily_prices"].metadata.items()}
     assert facts["warnings"] == 1
     assert wrong in str(facts["worst"])
+
+
+def test_a_calendar_that_contradicts_itself_is_named(loaded: Installation, instance: DagsterInstance) -> None:
+    def verdict() -> Any:  # noqa: ANN401  Dagster's own
+        result = run(checks_of(loaded, "trading_calendar"), instance, ALONE, [])
+        (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "calendar_consistent"]
+        return found
+
+    assert verdict().passed
+    with loaded.database.begin() as conn:
+        conn.execute(
+            sa.text("UPDATE trading_day SET is_open = true, source_is_open = true WHERE trade_date = '2026-11-14'")
+        )
+    failed = verdict()
+    assert not failed.passed
+    assert "2026-11-14 | session_on_weekend" in str(failed.metadata["worst"].value)
+
+
+def test_the_report_of_each_day_lies_beside_its_snapshot(loaded: Installation, instance: DagsterInstance) -> None:
+    days = loaded.calendar.between(FIRST, LAST)[-2:]
+    compute_technicals(loaded.technicals(), days)
+    publish_snapshots(loaded.snapshots(), days, loaded.snapshot_folder)
+    job = define_asset_job("report_alone", AssetSelection.assets("quality_report"), executor_def=in_process_executor)
+    definitions = Definitions.merge(build_definitions(loaded), Definitions(jobs=[job]))
+    (code,) = damage(loaded, LAST, 1, "pct_chg = pct_chg + 5")
+    result = run(definitions, instance, "report_alone", [str(day) for day in days])
+    assert result.success
+    assert instance.get_materialized_partitions(AssetKey("quality_report")) == {str(day) for day in days}
+    told = {event.partition: event.metadata for event in result.asset_materializations_for_node("quality_report")}
+    newest = told[str(LAST)]
+    assert (newest["verdict"].value, newest["warnings"].value) == ("look", 1)
+    assert told[str(days[0])]["verdict"].value == "good"
+    page = Path(str(newest["page"].value))
+    assert page.parent.is_relative_to(loaded.snapshot_folder)
+    assert code in page.read_text(encoding="utf-8")
+    assert "pct_chg_inconsistent" in str(newest["worst"].value)
 
 
 def test_the_nightly_job_runs_every_family(installation: Installation) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from stock_assets.domain.calendar import SHANGHAI, TradingCalendar
 from stock_assets.domain.finance_tables import FINANCE_INDICATOR
-from stock_assets.domain.tables import ADJUST_FACTOR, SECURITY, STOCK_DAILY
+from stock_assets.domain.tables import ADJUST_FACTOR, SECURITY, STOCK_DAILY, TRADING_DAY
 from stock_assets.indicators.table import DIGEST, TECHNICAL_DAILY
 from stock_assets.storage import bulk_load
 from stock_assets.storage.database import Database
@@ -82,6 +82,17 @@ def fill(database: Database, days: Sequence[date] = WEEK) -> None:
         bulk_load.load(conn, TECHNICAL_DAILY, values)
         bulk_load.load(conn, ADJUST_FACTOR, frame_of(ADJUST_FACTOR, factors))
         bulk_load.load(conn, FINANCE_INDICATOR, frame_of(FINANCE_INDICATOR, reports))
+
+
+def fill_calendar(database: Database) -> None:
+    """Fill the calendar of the sessions, which both calendars know."""
+    days = [
+        {"trade_date": day, "is_open": True, "previous_open": before, "source_is_open": True, "sources_agree": True,
+         "source": "baostock", "updated_at": NOW}
+        for before, day in zip([None, *SESSIONS], SESSIONS, strict=False)
+    ]  # fmt: skip
+    with database.begin() as conn:
+        bulk_load.load(conn, TRADING_DAY, frame_of(TRADING_DAY, days))
 
 
 def _halts(code: str, day: date) -> bool:
