@@ -29,6 +29,7 @@ from stock_assets.automation.finance_jobs import finance_history_job, finance_in
 from stock_assets.automation.freshness import freshness_sensor
 from stock_assets.automation.jobs import market_jobs
 from stock_assets.automation.planned_runs import planned_run_check, planned_run_sensor
+from stock_assets.automation.repairs import repair_sensor
 from stock_assets.automation.schedules import nightly_schedule
 from stock_assets.wiring import Installation
 
@@ -70,7 +71,12 @@ def _definitions(installation: Installation, days: TimeWindowPartitionsDefinitio
         ],
         jobs=[*market_jobs(raw), finance_increment_job(), finance_history_job()],
         schedules=[nightly_schedule(installation), finance_schedule(installation)],
-        sensors=[freshness_sensor(installation, watched), *alert_sensors(installation), planned_run_sensor(installation)],
+        sensors=[
+            repair_sensor(installation),
+            freshness_sensor(installation, watched),
+            *alert_sensors(installation),
+            planned_run_sensor(installation),
+        ],
         resources={
             "store": store_resource(installation),
             "baostock_pool": baostock_resource(installation),

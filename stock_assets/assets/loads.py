@@ -35,6 +35,10 @@ class LoadConfig(Config):
     only_failures: bool = Field(
         default=False, description="只重试有失败记录的部分 | retry what has a failure record and nothing else"
     )
+    only_due: bool = Field(
+        default=False,
+        description="不再请求数据源刚答复过没有的行，到期再问 | leave out rows that sources said they lack, until they are due again",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def load_bars(
     """Load bars of `days`, as a task of `job_type` where there is one."""
     codes = [parse_code(code) for code in config.codes] or None
     if job_type is None:
-        report = ingest_days(context, days, ts_codes=codes, refetch=_refetch(config, days))
+        report = ingest_days(context, days, ts_codes=codes, refetch=_refetch(config, days), only_due=config.only_due)
         return Loaded(report, report.failure())
     done = sync_daily(
         context,

@@ -14,6 +14,7 @@ from stock_assets.assets.freshness import CHECK_KEYS
 from stock_assets.assets.loads import JOB_TYPE_TAG
 from stock_assets.assets.market import RawTables
 from stock_assets.automation.planned_runs import CHECK as PLANNED
+from stock_assets.domain.snapshot_tables import CACHE_SNAPSHOT
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.indicators.table import TECHNICAL_DAILY
 from stock_assets.pipeline.daily_sync import DailyJob
@@ -22,6 +23,10 @@ _REFERENCE = AssetSelection.assets("trading_calendar", "securities")
 # Whether the store is up to date is no matter of the days that a run loads: a sensor looks.
 OF_TIME = AssetSelection.checks(*CHECK_KEYS.values(), PLANNED)
 DAILY, HISTORY, NIGHTLY = "sync_daily_data_job", "sync_history_daily_data_job", "nightly_job"
+REPAIR = "repair_job"
+TURN_TAG = "stock_assets/turn"
+"""Runs with this tag and one value wait for each other in Dagster's queue (see dagster.yaml)."""
+_LAST_MONTH = {TURN_TAG: "last month"}
 
 
 def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
@@ -32,7 +37,7 @@ def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
         define_asset_job(
             DAILY,
             (_REFERENCE | bars) - OF_TIME,
-            tags=_task("DAILY_INCREMENTAL"),
+            tags=_task("DAILY_INCREMENTAL") | _LAST_MONTH,
             executor_def=in_process_executor,
             description="一个交易日的日线 | daily bars of one trading day",
         ),
@@ -46,9 +51,17 @@ def market_jobs(raw: RawTables) -> list[UnresolvedAssetJobDefinition]:
         define_asset_job(
             NIGHTLY,
             AssetSelection.all() - OF_TIME,
-            tags=_task("DAILY_INCREMENTAL"),
+            tags=_task("DAILY_INCREMENTAL") | _LAST_MONTH,
             executor_def=in_process_executor,
             description="每晚：日历、证券、日线、因子、指标、快照 | every night: calendar, securities, bars, factors, indicators, snapshot",
+        ),
+        define_asset_job(
+            REPAIR,
+            (bars | factors | AssetSelection.assets(TECHNICAL_DAILY.name, CACHE_SNAPSHOT.name)) - OF_TIME,
+            tags=_LAST_MONTH,
+            executor_def=in_process_executor,
+            description="补齐缺失：只取缺的日线与因子，再计算指标、生成快照"
+            " | what is missing: bars and factors, gaps only, then indicators and snapshots",
         ),
     ]
 

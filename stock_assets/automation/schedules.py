@@ -16,8 +16,8 @@ from dagster import (
 )
 
 from stock_assets.automation.due import why_not_due
-from stock_assets.automation.jobs import NIGHTLY
-from stock_assets.automation.under_way import PARTITION, runs_under_way
+from stock_assets.automation.jobs import NIGHTLY, REPAIR
+from stock_assets.automation.under_way import days_of_runs, runs_under_way
 from stock_assets.domain.calendar import SHANGHAI
 from stock_assets.domain.snapshot_tables import CACHE_SNAPSHOT
 from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
@@ -63,7 +63,8 @@ def nightly_decision(
         return SkipReason(reason)
     if is_there(installation, day):
         return SkipReason(f"{day} 已完整" if is_chinese else f"{day} is complete already")
-    if runs_under_way(instance, job_name=NIGHTLY, tags={PARTITION: day.isoformat()}):
+    runs = (*runs_under_way(instance, job_name=NIGHTLY), *runs_under_way(instance, job_name=REPAIR))
+    if day in days_of_runs(runs, installation.calendar):
         return SkipReason(f"{day} 正在取数" if is_chinese else f"a run of {day} is under way")
     return RunRequest(run_key=f"nightly-{now:%Y-%m-%dT%H:%M}", partition_key=day.isoformat())
 

@@ -5,7 +5,9 @@ from datetime import date
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
+from stock_assets.assets.loads import job_type_of
 from stock_assets.domain.calendar import TradingCalendar, parse_day
+from stock_assets.pipeline.daily_sync import LOOK_BACK
 
 NOT_ENDED = [
     DagsterRunStatus.QUEUED,
@@ -26,8 +28,17 @@ def runs_under_way(
 
 
 def days_of_runs(runs: Iterable[DagsterRun], calendar: TradingCalendar) -> set[date]:
-    """Return the sessions that these runs are about; a run without partitions is about none."""
-    return {day for run in runs for day in _days_of(run, calendar)}
+    """Return the sessions that these runs are about, those that a nightly run looks back at included.
+
+    A run without partitions is about none.
+    """
+    found: set[date] = set()
+    for run in runs:
+        days = list(_days_of(run, calendar))
+        found.update(days)
+        if days and job_type_of(run) == "DAILY_INCREMENTAL":
+            found.update(calendar.between(max(days) - LOOK_BACK, max(days)))
+    return found
 
 
 def _days_of(run: DagsterRun, calendar: TradingCalendar) -> Iterator[date]:

@@ -18,6 +18,7 @@ from stock_assets.pipeline.gaps import check_days
 
 if TYPE_CHECKING:
     from stock_assets.cli.run_here import RunOutcome
+    from stock_assets.pipeline.repair import Repair
 
 NIGHTLY, HISTORY = "nightly_job", "sync_history_daily_data_job"
 
@@ -87,6 +88,7 @@ def run_and_report(  # noqa: PLR0913  (each has its default)
     ts_codes: Sequence[str] = (),
     rate_limit: int | None = None,
     only_failures: bool = False,
+    repair: "Repair | None" = None,
 ) -> None:
     """Run a job over `days` with a progress display, say what became of them, and end with the right exit code."""
     installation = session.installation
@@ -98,7 +100,7 @@ def run_and_report(  # noqa: PLR0913  (each has its default)
     began = time.monotonic()
     with ProgressDisplay(session.errors, session.language) as display:
         installation.progress = display
-        outcome = run_job(session, job_name, days, ts_codes, only_failures=only_failures)
+        outcome = run_job(session, job_name, days, ts_codes, only_failures=only_failures, repair=repair)
     seconds = time.monotonic() - began
     tell_days(session, days, ts_codes, seconds=seconds, requests=requests_today(installation) - sent_before)
     end_with(session, outcome)
@@ -112,6 +114,7 @@ def run_job(  # noqa: PLR0913  (each has its default)
     *,
     start: date | None = None,
     only_failures: bool = False,
+    repair: "Repair | None" = None,
 ) -> "RunOutcome":
     """Run a job in this process until it ends or Ctrl-C stops it; `start` is the first day of periods of a finance history.
 
@@ -132,6 +135,7 @@ def run_job(  # noqa: PLR0913  (each has its default)
                 ts_codes=ts_codes,
                 start=start,
                 only_failures=only_failures,
+                repair=repair,
             ),
             before_grace=session.silence_log,
         )

@@ -27,6 +27,7 @@ _COMMANDS = {
     "nightly": ("load:nightly", "运行每晚任务 | run the nightly job"),
     "history": ("finance_load:history", "装载历史，可停可续 | load history; stop and go on at will"),
     "backfill-daily": ("load:backfill_daily", "只补一段日期内缺失的日线 | load exactly what is missing of a range"),
+    "repair": ("repair:repair_command", "找出缺失并补齐 | find what is missing and repair it"),
     "backfill-technicals": (
         "technicals:backfill_technicals",
         "计算一段日期的技术指标 | compute the indicators of a range",

@@ -10,6 +10,7 @@ from typing import Any
 
 from dagster import (
     AssetCheckSeverity,
+    AssetKey,
     DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
@@ -21,11 +22,14 @@ from dagster_shared.error import SerializableErrorInfo
 
 from stock_assets.assets.failures import ERROR_CLASS
 from stock_assets.assets.finance import HISTORY_OP
+from stock_assets.automation.repairs import GAPS_TAG, run_config
+from stock_assets.automation.under_way import days_of_runs, runs_under_way
 from stock_assets.cli.imports import uncollected
 from stock_assets.definitions import build_definitions
 from stock_assets.domain.errors import Stopped
 from stock_assets.ops.dagster_home import prepare
 from stock_assets.pipeline.context import Counted, Progress
+from stock_assets.pipeline.repair import Repair
 from stock_assets.wiring import Installation
 
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -65,10 +69,12 @@ def run_here(  # noqa: PLR0913  what to run, and how to stop it
     ts_codes: Sequence[str] = (),
     only_failures: bool = False,
     start: date | None = None,
+    repair: Repair | None = None,
 ) -> RunOutcome:
     """Run a job over days (sorted; a range is one run) and return how it ended; `stop` ends it after the call at hand.
 
-    A job without partitions has no days; `start` is the first day of periods of a finance history.
+    A job without partitions has no days; `start` is the first day of periods of a finance history, `repair` what a repair's
+    run is for.
     """
     installation.stop = stop
     installation.progress = _stopping(installation.progress, stop)
@@ -81,16 +87,25 @@ def run_here(  # noqa: PLR0913  what to run, and how to stop it
     else:
         load = {"codes": list(ts_codes), "only_failures": only_failures}
         ops = {name: {"config": load} for name in _LOADING_OPS if job.has_node_named(name)}
+    if repair is not None:
+        ops = dict(run_config(repair)["ops"])
     with closing(_Instance()) as holder:
         result = job.execute_in_process(
             instance=holder.instance,
+            asset_selection=None if repair is None else [AssetKey(name) for name in repair.assets],
             run_config={"ops": ops, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags=_range_tags(days),
+            tags=_range_tags(days) | ({} if repair is None else {GAPS_TAG: repair.digest}),
             partition_key=days[0].isoformat() if len(days) == 1 else None,
             raise_on_error=False,
             run_id=run_id,
         )
     return _outcome(result)
+
+
+def days_under_way(installation: Installation) -> set[date]:
+    """Return the sessions that other runs work on or wait for."""
+    with closing(_Instance()) as holder:
+        return days_of_runs(runs_under_way(holder.instance), installation.calendar)
 
 
 def new_run_id() -> str:
@@ -138,7 +153,7 @@ class _Instance:
         self.instance.dispose()
 
 
-def _range_tags(days: Sequence[date]) -> Mapping[str, Any]:
+def _range_tags(days: Sequence[date]) -> dict[str, str]:
     # Who started it starts it again: the daemon could not, it has no code location of this process.
     tags = {"stock_assets/started_by": "command line", MAX_RETRIES_TAG: "0"}
     if len(days) > 1:

@@ -70,6 +70,7 @@ EVENTS: dict[str, tuple[str, str]] = {
         "[缓存] Redis 不可用，暂只用本进程的缓存",
         "[cache] Redis is no use for now, the cache of this process alone is used",
     ),
+    "integrity.check": ("[核对] 最近的交易日", "[integrity] the last days"),
     "log.file_unavailable": ("[日志] 无法写入日志文件", "[log] the log file cannot be written"),
 }
 """What an event is called: `[module] operation` in Chinese and English."""
@@ -99,6 +100,9 @@ FIELDS: dict[str, tuple[str, str]] = {
     "first": ("起", "first"),
     "last": ("止", "last"),
     "days": ("天数", "days"),
+    "missing_days": ("有缺失的天数", "days that lack something"),
+    "repaired_days": ("已补齐的天数", "days repaired"),
+    "check_seconds": ("核对", "check"),
     "days_worked": ("处理天数", "days worked on"),
     "call": ("请求", "call"),
     "job_type": ("任务类型", "job type"),

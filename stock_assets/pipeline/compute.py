@@ -12,7 +12,7 @@ import structlog
 
 from stock_assets.domain.calendar import FIRST_SESSION
 from stock_assets.indicators.panel import LOOKBACK
-from stock_assets.indicators.table import DIGEST
+from stock_assets.indicators.table import DIGEST, TECHNICAL_DAILY
 from stock_assets.pipeline.context import DAYS_COUNTED
 from stock_assets.pipeline.report import DayOutcome
 from stock_assets.pipeline.ring import Ring, load_ring, save_ring
@@ -22,7 +22,7 @@ from stock_assets.pipeline.technical_lines import write_lines
 from stock_assets.pipeline.technical_plan import TechnicalPlan, bars_missing
 from stock_assets.pipeline.technical_rows import RowMaker, Surroundings
 from stock_assets.pipeline.whole_series import WholeSeries
-from stock_assets.storage import bulk_load, technicals
+from stock_assets.storage import bulk_load, completeness, technicals
 from stock_assets.storage.arrow_session import ArrowSession
 from stock_assets.storage.database import Connection
 from stock_assets.storage.full_load import load_whole
@@ -43,7 +43,8 @@ def compute_technicals(
 ) -> TechnicalReport:
     """Compute the indicators of `days`, and of every day before them whose inputs have changed since it was computed.
 
-    Later days that were computed already are brought up to date with them. With `again`, the days and all that follows them
+    Rows of `days` that were computed and are no longer there are computed again. Later days that were computed already are
+    brought up to date with them. With `again`, the days and all that follows them
     are computed whatever the ledger says, of `ts_codes` only where these are given; only rows that differ are written.
     Each day whose bars are not loaded is a failure of the report. One run at a time: a second one waits.
     """
@@ -63,6 +64,8 @@ def compute_technicals(
             run.bring_up_to_date(run.plan.stale(asked))
             if again:
                 run.again(asked, ts_codes)
+            else:
+                run.bring_back(asked)
         work.add(stocks=len(report.stocks), rows=report.rows_written, days_worked=len(report.outcomes))
         work.split.update(report.split)
     for family in context.families:
@@ -124,6 +127,14 @@ class _Run:
             self._every_stock(lines, last, is_forced=True)
         else:
             self._some_stocks(lines, last, set(ts_codes))
+
+    def bring_back(self, asked: Sequence[date]) -> None:
+        """Compute the stocks that lack a row on one of these days where they have a bar."""
+        with self.report.step("read"), self.context.database.read() as conn:
+            lost = completeness.open_gaps(conn, TECHNICAL_DAILY.name, asked[0], asked[-1])
+        lost = lost.filter(pl.col("trade_date").is_in(list(asked)))
+        if lost.height:
+            self.again(lost["trade_date"].unique().sort().to_list(), lost["ts_code"].unique())
 
     def _new_days(self, lines: pl.DataFrame, fresh: date) -> None:
         """Compute days after the newest computed one, from each stock's newest bars and its newest row."""

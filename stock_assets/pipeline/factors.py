@@ -26,7 +26,8 @@ from stock_assets.pipeline.refresh import ensure_reference
 from stock_assets.pipeline.report import IngestReport
 from stock_assets.pipeline.turns import Turn, work_in_turn
 from stock_assets.quality.factor_rules import judge_factors
-from stock_assets.storage import bars, ledger, reference
+from stock_assets.storage import bars, completeness, ledger, reference
+from stock_assets.storage.database import Connection
 from stock_assets.units import unit
 
 _DATASET = ADJUST_FACTOR.name
@@ -49,7 +50,9 @@ class FactorCall:
 
 
 def ingest_factors(context: PipelineContext, days: Sequence[date], *, refetch: bool = False) -> IngestReport:
-    """Fetch and land the factors of `days` that the ledger does not know as loaded; with `refetch`, of all of them.
+    """Fetch and land the factors of `days` that the ledger does not know as loaded, or that have fewer factors than it says.
+
+    With `refetch` all days are asked for.
 
     Errors: as `ingest_days`.
     """
@@ -58,7 +61,7 @@ def ingest_factors(context: PipelineContext, days: Sequence[date], *, refetch: b
     with unit("factors.run", days=len(days), first=min(days), last=max(days), slow_seconds=float("inf")) as work:
         ensure_reference(context, days)
         with context.database.read() as conn:
-            closed = {} if refetch else ledger.closing_sources(conn, _DATASET, min(days), max(days))
+            closed = {} if refetch else _closed(conn, context, min(days), max(days))
             securities = reference.read_securities(conn)
         still_open = OpenFactors.of(days, closed, securities, (context.source, *context.fallbacks))
 
@@ -71,6 +74,15 @@ def ingest_factors(context: PipelineContext, days: Sequence[date], *, refetch: b
         work.split.update(report.split)
         work.add(requests=report.requests, rows=report.rows_written, days_worked=len(report.outcomes))
     return report
+
+
+def _closed(conn: Connection, context: PipelineContext, first: date, last: date) -> dict[date, set[str]]:
+    """Return of each day that needs no request the sources that closed it."""
+    closed = ledger.closing_sources(conn, _DATASET, first, last)
+    counts = completeness.state_counts(conn, _DATASET, first, last, sources=context.in_use)
+    for day in counts.filter(pl.col("missing") > 0)["trade_date"]:
+        closed.pop(day, None)
+    return closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from stock_assets.domain.calendar import SHANGHAI, TradingCalendar, is_final, pu
 from stock_assets.domain.codes import EXCHANGES, Exchange
 from stock_assets.domain.completeness import SourcesInUse
 from stock_assets.domain.errors import InvalidInput, NotReady
-from stock_assets.storage import coverage
+from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.storage import asked_gaps, coverage
 from stock_assets.storage.database import Database
 
 # Gaps planned, fetched and held in memory at once: about a year of the whole market.
@@ -71,19 +72,21 @@ def check_days(calendar: TradingCalendar, now: datetime, days: Sequence[date]) -
         )
 
 
-def blocks_of_gaps(
+def blocks_of_gaps(  # noqa: PLR0913  (each has its default)
     database: Database,
     days: Sequence[date],
     ts_codes: Sequence[str] | None,
     *,
     refetch: bool = False,
     scope: Scope = EVERYTHING,
+    due_at: datetime | None = None,
 ) -> Iterator[Block]:
     """Yield the gaps of `days` oldest first; days without a gap are left out.
 
     With `refetch` every listed stock of the scope's own exchanges counts as a gap on every day, and so it does on a day
-    that lacks no bar but has refused rows that nobody has answered for since; of shared ones only missing bars do. The
-    store is asked anew for each block.
+    that lacks no bar but has refused rows that nobody has answered for since; of shared ones only missing bars do. With
+    `due_at` gaps are left out that the scope's source was asked for and need not be asked for again by then. The store is
+    asked anew for each block.
     """
     wanted = sorted(days)
     missing = partial(coverage.missing_bars, sources=scope.sources)
@@ -114,5 +117,7 @@ def blocks_of_gaps(
                 )
                 if days
             )
+            if due_at is not None and scope.sources is not None:
+                gaps = asked_gaps.due(conn, STOCK_DAILY.name, gaps, now=due_at, sources=scope.sources)
         if not gaps.is_empty():
             yield Block(gaps, {day: rows for day, rows in rows_of_day.items() if chosen[0] <= day <= chosen[-1]})

@@ -46,10 +46,12 @@ def ingest_days(
     *,
     ts_codes: Sequence[str] | None = None,
     refetch: bool = False,
+    only_due: bool = False,
 ) -> IngestReport:
     """Fetch and land what is missing of `days`; with `refetch`, ask again for all of it and write what differs.
 
-    `days` are sessions; `ts_codes` restricts the work to these stocks. The report tells every worked day's status, the
+    `days` are sessions; `ts_codes` restricts the work to these stocks; `only_due` leaves out what a source was asked for,
+    lacked, and need not be asked for again yet. The report tells every worked day's status, the
     calls that failed and where the time went; a failed call leaves its gap open and never stops the others.
 
     Errors: `InvalidInput` for a day that is no session, `NotReady` for one that is not published. What a source does is
@@ -59,24 +61,33 @@ def ingest_days(
     report = IngestReport(STOCK_DAILY.name, len(days))
     with unit("ingest.run", days=len(days), first=min(days), last=max(days), slow_seconds=float("inf")) as work:
         ensure_reference(context, days)
-        fill_gaps(context, report, days, ts_codes, refetch=refetch)
+        fill_gaps(context, report, days, ts_codes, refetch=refetch, only_due=only_due)
         end_run(context, report, work)
     return report
 
 
-def fill_gaps(
+def fill_gaps(  # noqa: PLR0913  (each has its default)
     context: PipelineContext,
     report: IngestReport,
     days: Sequence[date],
     ts_codes: Sequence[str] | None,
     *,
     refetch: bool = False,
+    only_due: bool = False,
 ) -> None:
     """Ask each source in its turn for what is missing of `days`, land what comes, and add it all to the report."""
 
     def ingest(turn: Turn) -> None:
         part = _Ingest(turn.context, report, turn.scope)
-        for block in blocks_of_gaps(context.database, days, ts_codes, refetch=refetch, scope=turn.scope):
+        blocks = blocks_of_gaps(
+            context.database,
+            days,
+            ts_codes,
+            refetch=refetch,
+            scope=turn.scope,
+            due_at=context.now() if only_due else None,
+        )
+        for block in blocks:
             part.work(block, is_restricted=ts_codes is not None)
 
     work_in_turn(context, report, ingest)

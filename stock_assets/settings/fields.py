@@ -222,6 +222,15 @@ class Settings(BaseSettings):
         least=0,
         most=600,
     )
+    integrity_check_days: int = _knob(
+        "INTEGRITY_CHECK_DAYS",
+        30,
+        "启动时及其后每十分钟核对最近多少个自然日，缺失的自动补齐；0 为关闭",
+        "calendar days that are looked at when `up` starts and every ten minutes from then on, and repaired where anything is missing; 0: never",
+        _whole(0, 366),
+        least=0,
+        most=366,
+    )
     daily_sync_batch_size: int = _knob(
         "DAILY_SYNC_BATCH_SIZE",
         100,
