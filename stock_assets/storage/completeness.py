@@ -39,12 +39,14 @@ COUNT_SCHEMA: Final = {
     "status": pl.String(),
 }
 
+# Counted beside the table of securities itself: beside `listed`, of which the planner knows nothing, it would look into the
+# bars stock by stock, and on its own.
 _BAR_STATES: Final = f"""
     WITH listed AS MATERIALIZED ({LISTED}), expected AS ({EXPECTED}), held AS (
         SELECT bar.trade_date, count(*) FILTER (WHERE NOT bar.is_suspended) AS present,
                count(*) FILTER (WHERE bar.is_suspended) AS suspended
-        FROM stock_daily AS bar JOIN listed
-            ON listed.ts_code = bar.ts_code AND bar.trade_date >= list_date AND bar.trade_date < delist_date
+        FROM stock_daily AS bar JOIN security ON security.ts_code = bar.ts_code AND bar.trade_date >= list_date
+            AND bar.trade_date < coalesce(delist_date, 'infinity')
         WHERE bar.trade_date BETWEEN {{start}} AND {{end}} GROUP BY bar.trade_date
     ), none AS MATERIALIZED ({NONE}), refused AS ({{refused_by_day}}),
     ledger AS (SELECT trade_date, status FROM load_ledger WHERE dataset = 'stock_daily'),
