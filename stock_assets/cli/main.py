@@ -44,7 +44,7 @@ _COMMANDS = {
         "finance_load:plan",
         "先看代价：请求数、用时、配额 | requests, minutes and quota before anything is fetched",
     ),
-    "status": ("status:status", "存储、台账、配额的现状 | store, ledger and quota as they are"),
+    "status": ("status:status", "存储、台账、配额、调度的现状 | store, ledger, quota and schedules as they are"),
     "failures": ("failures:failures_command", "未解决的失败记录 | unresolved failure records"),
     "coverage": ("coverage:coverage_command", "缺什么，按（证券，交易日） | what is missing, by (stock, day)"),
     "universe": ("universe:universe_command", "某日上市的全部证券 | the stocks listed on a day"),
