@@ -92,7 +92,9 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
     ) -> AssetCheckResult:
         days = days_of(context.partition_keys)
         with store.database.read() as conn:
-            counts = coverage.day_counts(conn, days[0], days[-1]).filter(pl.col("trade_date").is_in(days))
+            counts = coverage.day_counts(conn, days[0], days[-1], sources=store.sources_in_use).filter(
+                pl.col("trade_date").is_in(days)
+            )
         # Such a run must not fail for what it was not to bring.
         cannot_be_whole = is_restricted(context.run)
         tell_each_day(

@@ -33,8 +33,9 @@ _WEEKDAYS: Final = ("一 Mon", "二 Tue", "三 Wed", "四 Thu", "五 Fri")
 _DRAWN_YEARS: Final = 4
 _WIDTH: Final = 1160
 _CELL: Final = 17
-_COLOURS: Final = 32
+_COLOURS: Final = 128
 _LEFT: Final = 62
+_HEAD: Final = 98
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def heat_map_png(heat_map: HeatMap) -> bytes:
     """Return a PNG file 1160 pixels wide: months of every year, and days of the newest four."""
     years = heat_map.years
     drawn = years[:_DRAWN_YEARS]
-    height = 74 + _CELL * len(years) * (len(years) > 1) + 34 * (len(years) > 1) + (5 * _CELL + 34) * len(drawn) + 8
+    height = _HEAD + _CELL * len(years) * (len(years) > 1) + 34 * (len(years) > 1) + (5 * _CELL + 34) * len(drawn) + 8
     with new_figure(_WIDTH, height) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_xlim(0, _WIDTH)
@@ -116,7 +117,7 @@ def heat_map_png(heat_map: HeatMap) -> bytes:
         axes.text(16, 24, heat_map.title, fontsize=13, verticalalignment="center")
         axes.text(16, 48, heat_map.whole.words.strip("　"), fontsize=9.5, color=FAINT, verticalalignment="center")
         _draw_legend(axes)
-        top = 74
+        top = _HEAD
         if len(years) > 1:
             for cell, left, above, width in _month_places(heat_map, top + 18):
                 _paint(axes, cell, left, above, width)
@@ -203,10 +204,10 @@ def _paint(axes: Drawing, cell: Cell, left: float, top: float, width: float) -> 
 
 
 def _draw_legend(axes: Drawing) -> None:
-    left = 560.0
+    left = 16.0
     for words, colour in _LEGEND:
-        axes.fill([left, left + 11, left + 11, left], [18, 18, 29, 29], color=colour, linewidth=0)
-        axes.text(left + 16, 24, words, fontsize=8.5, color=FAINT, verticalalignment="center")
+        axes.fill([left, left + 11, left + 11, left], [66, 66, 77, 77], color=colour, linewidth=0)
+        axes.text(left + 16, 72, words, fontsize=8.5, color=FAINT, verticalalignment="center")
         left += 26 + 6.2 * sum(1.6 if ord(letter) > 255 else 1 for letter in words)  # noqa: PLR2004  beyond Latin
 
 

@@ -116,7 +116,7 @@ def coverage_command(  # noqa: PLR0913  one parameter per option
     if export is not None and none is not None:
         write_rows(session, pl.concat([gaps, none]).sort("trade_date", "ts_code", nulls_last=True), export)
     if chart is not None:
-        _draw(session, counts, chart, f"{dataset}　{start} 至 to {end}", _repair(dataset, counts, gaps))
+        _draw(session, counts, chart, f"{dataset}　{start} 至 to {end}", _repair(dataset, gaps))
     if form != "table":
         session.show(gaps, form)
         return
@@ -151,7 +151,7 @@ def _tell(  # noqa: PLR0913  what was asked, and what was found
         "其中：" + "，".join(f"{zh} {rows:,}" for zh, _, rows in named),
         "of these: " + ", ".join(f"{en} {rows:,}" for _, en, rows in named),
     )
-    short = counts.filter(pl.col("missing") + pl.col("rejected") > 0)
+    short = counts.filter(pl.col("trade_date").is_in(gaps["trade_date"].unique().to_list()))
     if short.is_empty():
         return
     columns = ("trade_date", "expected", "present", "suspended", "rejected", "missing", "source_has_none", "status")
@@ -166,7 +166,7 @@ def _tell(  # noqa: PLR0913  what was asked, and what was found
         title = session.say("其余交易日缺失的证券", "securities missing on the days that are there")
         session.show(lacking.head(_SHOWN_GAPS), "table", title=title)
         _tell_rest(session, lacking.height - _SHOWN_GAPS)
-    for repair in _repair(dataset, counts, gaps):
+    for repair in _repair(dataset, gaps):
         session.tell(f"补齐：{repair}", f"to repair: {repair}")
 
 
@@ -175,11 +175,11 @@ def _tell_rest(session: Session, rest: int) -> None:
         session.tell(f"另有 {rest:,} 条，用 --format csv 查看全部", f"{rest:,} more; see them all with --format csv")
 
 
-def _repair(dataset: str, counts: pl.DataFrame, gaps: pl.DataFrame) -> list[str]:
+def _repair(dataset: str, gaps: pl.DataFrame) -> list[str]:
     """Return the command that repairs what is missing, where anything is."""
     if gaps.is_empty():
         return []
-    days = counts.filter(pl.col("missing") + pl.col("rejected") > 0)["trade_date"]
+    days = gaps["trade_date"]
     command = _REPAIR.get(dataset, "backfill-daily --start {start} --end {end}")
     return ["stock-assets " + command.format(start=days.min(), end=days.max())]
 

@@ -92,7 +92,8 @@ def tell_days(
         _tell_stocks(session, days, ts_codes, effort)
         return
     with session.installation.database.read() as conn:
-        counts = coverage.day_counts(conn, days[0], days[-1]).filter(pl.col("trade_date").is_in(list(days)))
+        counts = coverage.day_counts(conn, days[0], days[-1], sources=session.installation.sources_in_use)
+        counts = counts.filter(pl.col("trade_date").is_in(list(days)))
         entries = ledger.read_entries(conn, STOCK_DAILY.name, days[0], days[-1])
     expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
     whole = counts.filter((pl.col("present") == pl.col("expected")) & (pl.col("expected") > 0)).height

@@ -77,6 +77,13 @@ _NO_SOURCE: Final = f"""
     WHERE NOT EXISTS (SELECT FROM stock_daily AS bar
                       WHERE bar.ts_code = proven.ts_code AND bar.trade_date = proven.trade_date)
 """  # noqa: S608  (built from constants)
+# Days of which a row is refused, be it one too many or one that nobody can read.
+_DISPUTED: Final = """
+    SELECT DISTINCT NULL::text, refused.trade_date FROM rejected_row AS refused
+    JOIN trading_day ON trading_day.trade_date = refused.trade_date AND is_open
+    WHERE refused.dataset = {dataset} AND refused.resolved_at IS NULL
+      AND refused.trade_date BETWEEN {start} AND {end} ORDER BY refused.trade_date
+"""
 _SUSPENDED: Final = """
     SELECT ts_code, trade_date FROM stock_daily
     WHERE is_suspended AND ts_code = ANY({codes}::text[]) AND trade_date BETWEEN {start} AND {end}
@@ -148,19 +155,21 @@ def open_gaps(
     """Return ts_code, trade_date and state of what is missing or rejected in [start, end], by day and code.
 
     `ts_code` is null where a whole day is meant: one of a dataset that is kept by day, one whose factors nobody answered
-    for, or one that lacks a factor of nobody knows whom. A row of indicators is a gap only where its bar is there.
+    for, one that lacks a factor of nobody knows whom, or one with a refused row of no stock that lacks its own. A row of
+    indicators is a gap only where its bar is there.
     """
     if dataset == STOCK_DAILY.name:
         missing = coverage.missing_bars(conn, start, end, sources=sources)
         refused = copy_out(conn, _scoped(_REFUSED_PAIRS, start, end), GAP_SCHEMA)
-        return _stated(missing, refused)
+        return _with_disputed(conn, dataset, start, end, _stated(missing, refused))
     if dataset == TECHNICAL_DAILY.name:
         driver(conn).execute(_JOINED_BY_PART)
         gaps = copy_out(conn, sql.SQL(_TECHNICAL_GAPS).format(start=start, end=end), GAP_SCHEMA)
         return _stated(gaps)
     counts = state_counts(conn, dataset, start, end, sources=sources)
     if dataset == ADJUST_FACTOR.name:
-        return _stated(factor_gaps.named(conn, counts, proven_gaps(dataset, start, end, sources)))
+        named = factor_gaps.named(conn, counts, proven_gaps(dataset, start, end, sources))
+        return _with_disputed(conn, dataset, start, end, _stated(named))
     days = counts.filter(pl.col("missing") > 0).select(pl.lit(None, dtype=pl.String).alias("ts_code"), "trade_date")
     return _stated(days)
 
@@ -208,6 +217,17 @@ def stock_states(
         .otherwise(pl.col("state").fill_null(str(State.PRESENT)))
     )
     return stated.select("ts_code", "trade_date", state.alias("state")).sort("ts_code", "trade_date")
+
+
+def _with_disputed(conn: Connection, dataset: str, start: date, end: date, gaps: pl.DataFrame) -> pl.DataFrame:
+    """Return the gaps and, as a whole, each day with a refused row that no named gap tells of."""
+    query = sql.SQL(_DISPUTED).format(dataset=dataset, start=start, end=end)
+    told = gaps.filter(pl.col("state") == str(State.REJECTED)).select("trade_date").unique()
+    days = copy_out(conn, query, GAP_SCHEMA).join(told, on="trade_date", how="anti")
+    if days.is_empty():
+        return gaps
+    disputed = days.with_columns(pl.lit(str(State.REJECTED)).alias("state"))
+    return pl.concat([gaps, disputed]).sort("trade_date", "ts_code")
 
 
 def _stated(gaps: pl.DataFrame, refused: pl.DataFrame | None = None) -> pl.DataFrame:

@@ -55,7 +55,7 @@ def test_an_image_has_a_strip_for_every_year(missing: tuple[int, ...]) -> None:
     image = Image.open(io.BytesIO(drawn))
     years = len({day.year for day in DAYS[: len(missing)]})
     assert image.width == 1160
-    assert image.height == 82 + years * 119 + (years > 1) * (34 + 17 * years)
+    assert image.height == 106 + years * 119 + (years > 1) * (34 + 17 * years)
     assert drawn == heat_map_png(HeatMap.of(counts(*missing), title="完整性"))
 
 
