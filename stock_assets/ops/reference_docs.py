@@ -1,4 +1,4 @@
-"""The reference pages that are written from the code itself, as Markdown: tables, indicators, settings and `.env.example`.
+"""The reference pages that are written from the code itself, as Markdown: tables, indicators, rules, settings, `.env.example`.
 
 A test holds the committed pages to these texts. Prose does not belong here.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from stock_assets.domain.contract import Column, Table
 from stock_assets.indicators.catalog import EXCHANGE_RULES, FAMILIES, LIMITS
 from stock_assets.indicators.family import Family, Indicator
+from stock_assets.quality.catalog import RULES, datasets
 from stock_assets.settings import Knob, knobs
 from stock_assets.storage.tables import TABLES
 
@@ -20,6 +21,7 @@ _KINDS = {
     "boolean": "布尔 boolean",
     "timestamp": "时间 timestamptz",
 }
+_SEVERITIES = {"error": "错误 error", "warning": "警告 warning", "info": "提示 info"}
 
 
 def reference_pages() -> Mapping[Path, str]:
@@ -27,6 +29,7 @@ def reference_pages() -> Mapping[Path, str]:
     return {
         Path("docs/tables.md"): tables_page(),
         Path("docs/indicator-list.md"): indicators_page(),
+        Path("docs/quality-rules.md"): rules_page(),
         Path("docs/settings.md"): settings_page(),
         Path(".env.example"): env_example(),
     }
@@ -81,6 +84,23 @@ def indicators_page() -> str:
     )
 
 
+def rules_page() -> str:
+    """Return the page of quality rules: every rule with its severity and what repairs what it finds."""
+    return "\n".join(
+        [
+            "# 质量规则 | Quality rules",
+            "",
+            "本页由代码生成；如何使用见[数据质量](quality.md)。`拒绝 refused` 的行不入库，已在库中的算错误；",
+            "`错误 error` 不可能正确；`警告 warning` 值得一看；`提示 info` 少见而正确。",
+            "",
+            "Generated from the code; for their use see [quality](quality.md). A `refused` row is not stored, and one that is there is an",
+            "error; an `error` cannot be right; a `warning` deserves a look; an `info` is rare and right.",
+            "",
+            *[line for dataset in datasets() for line in _rules(dataset)],
+        ],
+    )
+
+
 def settings_page() -> str:
     """Return the page of settings: name, default, what is allowed and what it does."""
     return "\n".join(
@@ -116,6 +136,21 @@ def env_example() -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _rules(dataset: str) -> list[str]:
+    rows = [
+        _row(
+            f"`{rule.name}`",
+            "拒绝 refused" if rule.refuses else _SEVERITIES[rule.severity],
+            f"{rule.zh} | {rule.en}",
+            f"`{rule.repair.replace('{day}', 'D').replace('{code}', 'CODE')}`",
+        )
+        for rule in RULES
+        if rule.dataset == dataset
+    ]
+    head = ["| 规则 Rule | 级别 Severity | 含义 Meaning | 查看或修复 Look or repair |", "|---|---|---|---|"]
+    return [f"## {dataset}", "", *head, *rows, ""]
 
 
 def _table(table: Table) -> list[str]:

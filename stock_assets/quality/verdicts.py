@@ -15,6 +15,10 @@ from stock_assets.quality.findings import STORED_FINDING_SCHEMA, WHOLE_DAY
 POISONED_SHARE: Final = 0.005
 """A day whose rows are errors to more than this share poisons what is made of it."""
 
+# A command that takes several stocks, and how many of them can still be read.
+_CODES: Final = "--codes {code}"
+_NAMED: Final = 20
+
 _SUBJECTS: Final[Mapping[Subject, tuple[str, str, str]]] = {
     "answer": ("answer", "数据源应答", "what the source said"),
     "keys": ("keys", "代码与主键", "codes and keys"),
@@ -106,14 +110,23 @@ class Verdict:
         return self.findings.group_by("severity", "rule", maintain_order=True).len(name="count")
 
     def repairs(self, most: int) -> list[str]:
-        """Return the commands for the worst findings, each once, at most so many; notes need none."""
+        """Return the commands for the worst findings, each once, at most so many; notes need none.
+
+        One that takes several stocks names all of a day, or none of them where they are too many.
+        """
         serious = self.findings.filter(pl.col("severity") != "info")
-        commands: dict[str, None] = {}
+        grouped: dict[tuple[Rule, date], dict[str, None]] = {}
         for row in serious.iter_rows(named=True):
-            if len(commands) == most:
+            key = (rule_of(row["dataset"], row["rule"]), row["trade_date"])
+            grouped.setdefault(key, {})[row["ts_code"]] = None
+        commands: dict[str, None] = {}
+        for (rule, day), codes in grouped.items():
+            together = [",".join(codes) if len(codes) <= _NAMED else WHOLE_DAY]
+            chosen = together if _CODES in rule.repair and WHOLE_DAY not in codes else list(codes)
+            commands.update(dict.fromkeys(rule.repair_of(day, code) for code in chosen[:most]))
+            if len(commands) >= most:
                 break
-            commands[rule_of(row["dataset"], row["rule"]).repair_of(row["trade_date"], row["ts_code"])] = None
-        return list(commands)
+        return list(commands)[:most]
 
     def _count(self, severity: str) -> int:
         return int((self.findings["severity"] == severity).sum())
