@@ -67,7 +67,7 @@ def _checks(dataset: str, families: Sequence[Family], trading_days: PartitionsDe
         sample = store.technicals(run_id=context.run.run_id) if dataset == TECHNICAL_DAILY.name else None
         found = judge_stored(store.database, store.calendar, days, ts_codes=codes, datasets=[dataset], sample=sample)
         with store.database.read() as conn:
-            counts = coverage.day_counts(conn, days[0], days[-1])
+            counts = coverage.day_counts(conn, days[0], days[-1], sources=store.sources_in_use)
         # Such a run must not fail for what it was not to bring.
         rows = None if is_restricted(context.run) else dict(counts.select("trade_date", "present").iter_rows())
         selected = {key.name for key in context.selected_asset_check_keys}

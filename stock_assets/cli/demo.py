@@ -106,7 +106,7 @@ def _show_market(session: Session, day: date) -> None:
 def _show_quality(session: Session, start: date, end: date) -> None:
     installation = session.installation
     with installation.database.read() as conn:
-        missing = coverage.missing_bars(conn, start, end)
+        missing = coverage.missing_bars(conn, start, end, sources=installation.sources_in_use)
     session.tell(f"{start} 至 {end}：缺失 {missing.height} 行", f"{start} to {end}: {missing.height} rows missing")
     show_quality(session, keep_report(installation.technicals(), installation.snapshot_folder, end))
 
