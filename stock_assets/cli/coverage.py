@@ -30,6 +30,7 @@ _WORDS: Final = {
     State.MISSING: ("缺失", "missing"),
 }
 _REPAIR: Final = {
+    "adjust_factor": "repair --start {start} --end {end}",
     "technical_daily": "backfill-technicals --start {start} --end {end} --again",
     "cache_snapshot": "backfill-snapshots --start {start} --end {end}",
     "finance_indicator": "history finance",
