@@ -35,7 +35,11 @@ class StartCheck:
     def end(self) -> None:
         """Say how it stands and stop looking."""
         self._ended.set()
-        self._thread.join(_LOOK_AGAIN_SECONDS)
+        self.wait(_LOOK_AGAIN_SECONDS)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is over, so long at most."""
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         try:

@@ -64,6 +64,7 @@ def load(installation: Installation, days: Sequence[date]) -> None:
     assert ingest_factors(installation.pipeline(), days).failure() is None
     compute_technicals(installation.technicals(), days)
     publish_snapshots(installation.snapshots(), days, installation.snapshot_folder)
+    installation.baostock_pool.release_idle()
 
 
 def delete(installation: Installation, where: str, **facts: object) -> int:
