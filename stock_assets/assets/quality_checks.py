@@ -113,4 +113,4 @@ def _description(family: Family) -> str:
         else ("", "")
     )
     zh, en = "、".join(rule.zh for rule in rules), "; ".join(rule.en for rule in rules)
-    return f"{family.zh}：无{zh}{blocks[0]} | {family.en}: none of: {en}{blocks[1]}"
+    return f"{family.zh}，指出：{zh}{blocks[0]} | {family.en}; finds: {en}{blocks[1]}"

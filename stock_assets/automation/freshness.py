@@ -20,6 +20,7 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from stock_assets.assets.freshness import CHECK_KEYS, verdict
 from stock_assets.domain.calendar import PUBLISHED_AT, SHANGHAI, TradingCalendar, published_at
@@ -55,14 +56,19 @@ def freshness_sensor(installation: Installation, assets: Iterable[str]) -> Senso
 
 
 def tell_changes(instance: DagsterInstance, found: Iterable[Freshness], cursor: str | None) -> str:
-    """File the verdicts that differ from those that `cursor` speaks of, and return the new cursor."""
+    """File the verdicts that differ from those that `cursor` speaks of, and return the new cursor.
+
+    A run that was to judge as well and died before it did leaves a check that looks failed: it is judged again.
+    """
     before: dict[str, str] = json.loads(cursor or "{}")
     after = {one.dataset: f"{one.due} {one.status} {one.newest}" for one in found if not one.is_unused}
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(CHECK_KEYS.values()))
+    unjudged = {key for key, record in newest.items() if record.status is AssetCheckExecutionRecordStatus.PLANNED}
     for one in found:
-        if before.get(one.dataset) == after.get(one.dataset):
+        key = CHECK_KEYS[one.dataset]
+        if before.get(one.dataset) == after.get(one.dataset) and key not in unjudged:
             continue
         result = verdict(one)
-        key = CHECK_KEYS[one.dataset]
         instance.report_runless_asset_event(
             AssetCheckEvaluation(
                 asset_key=key.asset_key,

@@ -9,15 +9,20 @@ from dagster import (
     AssetCheckKey,
     AssetKey,
     AssetMaterialization,
+    DagsterEvent,
+    DagsterEventType,
     DagsterInstance,
     Definitions,
     SkipReason,
     build_sensor_context,
 )
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.freshness import FreshnessState
 from dagster._core.definitions.freshness_evaluator import CronFreshnessPolicyEvaluator
 from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.test_utils import freeze_time
+from dagster._core.utils import make_new_run_id
 
 from stock_assets.assets.freshness import CHECK_KEYS, verdict
 from stock_assets.automation.freshness import CLOSED_DAY, confirm_closed_day, freshness_sensor, tell_changes
@@ -194,6 +199,23 @@ def test_the_sensor_files_a_verdict_when_it_changes_and_says_in_words_how_it_is(
     assert isinstance(answer, SkipReason)
     assert "stock_daily (2026-11-20)" in str(answer.skip_message)
     assert "stock_daily" in json.loads(context.cursor or "{}")
+
+
+def test_a_run_that_died_before_it_judged_leaves_no_check_that_looks_failed(instance: DagsterInstance) -> None:
+    key = CHECK_KEYS["stock_daily"]
+    cursor = tell_changes(instance, found(EVE, "complete"), None)
+    planned = AssetCheckEvaluationPlanned(asset_key=key.asset_key, check_name=key.name, partitions_subset=None)
+    event = DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value, "repair_job", event_specific_data=planned
+    )
+    instance.report_dagster_event(event, run_id=make_new_run_id())
+
+    def newest() -> AssetCheckExecutionRecordStatus:
+        return instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key].status
+
+    assert newest() is AssetCheckExecutionRecordStatus.PLANNED
+    assert tell_changes(instance, found(EVE, "complete"), cursor) == cursor
+    assert newest() is AssetCheckExecutionRecordStatus.SUCCEEDED
 
 
 def test_a_calendar_without_sessions_before_is_no_failure() -> None:
