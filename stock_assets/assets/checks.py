@@ -8,7 +8,6 @@ from dagster import (
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSeverity,
-    MetadataValue,
     PartitionsDefinition,
     ResourceParam,
     asset_check,
@@ -62,7 +61,7 @@ def calendar_consistent(store: ResourceParam[Installation]) -> AssetCheckResult:
             "days": days.height,
             "errors": found.height,
             **preview_metadata(found.select("trade_date", "rule", "detail").head(_NAMED), name="worst"),
-            **({} if found.is_empty() else {"next step": MetadataValue.md("`stock-assets doctor`")}),
+            **({} if found.is_empty() else {"next step": "stock-assets doctor"}),
         },
     )
 
@@ -145,7 +144,7 @@ def _completeness(counts: pl.DataFrame, cannot_be_whole: bool) -> AssetCheckResu
             "present": present,
             "days short": short.height,
             **preview_metadata(short.head(_NAMED), name="short days"),
-            **({"next step": MetadataValue.md(f"`{repair}`")} if short.height else {}),
+            **({"next step": repair} if short.height else {}),
         },
     )
 

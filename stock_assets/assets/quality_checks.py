@@ -11,7 +11,6 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
-    MetadataValue,
     PartitionsDefinition,
     ResourceParam,
     multi_asset_check,
@@ -95,10 +94,19 @@ def judged(verdict: Verdict, *, not_judged: int = 0) -> AssetCheckResult:
             "notes": verdict.notes,
             **({"older days not judged": not_judged} if not_judged else {}),
             **preview_metadata(verdict.by_rule, name="by rule"),
+            **_worst_of(worst),
             **preview_metadata(worst, name="worst"),
-            **({"next step": MetadataValue.md("\n".join(f"- `{one}`" for one in commands))} if commands else {}),
+            **({"next step": "; ".join(commands)} if commands else {}),
         },
     )
+
+
+def _worst_of(rows: pl.DataFrame) -> dict[str, str]:
+    """Return the worst row in a line: Dagster shows text at once, and tables after a click."""
+    if rows.is_empty():
+        return {}
+    first = rows.row(0, named=True)
+    return {"worst row": f"{first['ts_code']} {first['trade_date']}: {first['detail']}"}
 
 
 def _named(findings: pl.DataFrame, rows: Mapping[date, int] | None) -> dict[str, Verdict]:

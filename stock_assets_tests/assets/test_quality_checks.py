@@ -97,7 +97,8 @@ def test_a_failing_check_names_the_worst_rows_and_what_repairs_them_on_their_day
     facts = {name: value.value for name, value in failed["stock_daily_prices"].metadata.items()}
     assert (facts["errors"], facts["warnings"]) == (0, 1)
     assert f"{day} | {code} | warning | pct_chg_inconsistent" in str(facts["worst"])
-    assert facts["next step"] == f"- `stock-assets nightly --date {day}`"
+    assert facts["next step"] == f"stock-assets nightly --date {day}"
+    assert str(facts["worst row"]).startswith(f"{code} {day}: pct_chg ")
     by_day = _verdicts(instance, "stock_daily", "stock_daily_prices", result.run_id)
     assert [told for told, passed in by_day.items() if not passed] == [str(day)]
     assert len(by_day) == 12
