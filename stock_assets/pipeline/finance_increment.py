@@ -20,12 +20,14 @@ from stock_assets.pipeline.finance_desk import Desk, Landing
 from stock_assets.pipeline.history import Batch
 from stock_assets.quality.finance_versions import DISCLOSURE_SCHEMA
 from stock_assets.sources.finance_planner import LATE_DAYS, look_back
-from stock_assets.storage import finance_progress, sync_tasks
+from stock_assets.storage import finance_days, finance_progress, sync_tasks
 from stock_assets.storage.database import Connection
 from stock_assets.storage.sync_tasks import JobType
 
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)
+# A report that could not be used for so long is not asked for again.
+_YEAR: Final = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ Item = StockItem | DayItem
 class Increment:
     """What brings every stock to the desk's last day; `common` is the day that nearly all of them are known through.
 
-    `failed` stocks have an open record, `new` ones were never asked for.
+    `failed` stocks have an open record, `new` ones were never asked for. Of those in `refused` a report came that could not be
+    used: they are asked for once more, from its day on.
     """
 
     desk: Desk
     common: date
     failed: frozenset[str]
     new: frozenset[str]
+    refused: dict[str, date] = field(default_factory=dict[str, date])
     job_type: JobType = "FINANCE_INCREMENTAL"
     asked_days: set[date] = field(default_factory=set[date])
 
@@ -68,7 +72,9 @@ class Increment:
         days = [DayItem(day) for day in self.days() if day not in self.asked_days]
         new = stocks.filter(pl.col("known_through").is_null(), pl.col("ts_code").is_in(list(self.new)))
         since = self.desk.context.since
-        return [*wanted, *days, *(StockItem(code, since, is_new=True) for code in new["ts_code"])]
+        named = {item.ts_code for item in wanted}
+        again = [StockItem(code, self.window(day)) for code, day in self.refused.items() if code not in named]
+        return [*wanted, *again, *days, *(StockItem(code, since, is_new=True) for code in new["ts_code"])]
 
     def third_code(self, item: Item) -> str:
         """Return the stock or the day."""
@@ -114,6 +120,8 @@ class Increment:
 
     def _ask_stocks(self, batch: Batch[Item], items: Sequence[StockItem]) -> None:
         desk, context = self.desk, self.desk.context
+        for item in items:
+            self.refused.pop(item.ts_code, None)
         came = desk.ask_stocks({item.ts_code: item.since for item in items})
         told = self.disclosed().filter(pl.col("ts_code").is_in(came.answered))
         landing = desk.ready(came.frames)
@@ -278,6 +286,8 @@ def increment_of(desk: Desk) -> Increment:
     stocks = read_stocks(desk)
     with context.database.read() as conn:
         failed = frozenset(record.third_code for record in sync_tasks.open_failures(conn, "FINANCE_INCREMENTAL"))
+        after = max(context.since - _DAY, desk.through - _YEAR)
+        unused = finance_days.refused_reports(conn, context.source.name, after=after, through=desk.through)
     lives = pl.col("delist_date").is_null() | (pl.col("delist_date") > context.since)
     never = stocks.filter(pl.col("known_through").is_null(), pl.col("list_date") <= desk.through, lives)
     # The newest listed first: the day that they keep open is the one at hand.
@@ -286,7 +296,9 @@ def increment_of(desk: Desk) -> Increment:
     kind = _kind_of(desk)
     together = context.source.costs.stocks_per_call(look_back(context.source.costs) + 1)
     common = common_day(stocks, desk.through, failed, stocks_per_call=together)
-    return kind(desk, common, failed, frozenset(limited) | (failed & {*never}))
+    first = unused.drop_nulls("ts_code").group_by("ts_code").agg(pl.col("end_date").min()).sort("ts_code")
+    known = first.join(stocks.drop_nulls("known_through"), on="ts_code", how="semi").head(context.missing_limit)
+    return kind(desk, common, failed, frozenset(limited) | (failed & {*never}), dict(known.iter_rows()))
 
 
 def common_day(stocks: pl.DataFrame, through: date, failed: Collection[str], *, stocks_per_call: int) -> date:

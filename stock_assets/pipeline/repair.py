@@ -32,7 +32,7 @@ class Gaps:
     """What is missing and worth a run now, by dataset; every frame has ts_code (null: the whole day) and trade_date.
 
     `waiting` counts bars that sources were asked for and lack: they are not asked for again yet. `keeps_snapshots` says
-    whether the store has ever had one.
+    whether the store has ever had one, `last_snapshot` is the newest of these days that has.
     """
 
     bars: pl.DataFrame
@@ -41,6 +41,7 @@ class Gaps:
     snapshots: pl.DataFrame
     waiting: int = 0
     keeps_snapshots: bool = False
+    last_snapshot: date | None = None
 
     @property
     def days(self) -> list[date]:
@@ -100,7 +101,9 @@ def find_gaps(
         .select(list(GAP_SCHEMA))
         for dataset in (STOCK_DAILY.name, ADJUST_FACTOR.name, TECHNICAL_DAILY.name, CACHE_SNAPSHOT.name)
     }
-    bars = found[STOCK_DAILY.name].filter(pl.col("ts_code").str.slice(7).is_in(list(covered)))
+    is_covered = pl.col("ts_code").str.slice(7).is_in(list(covered))
+    snapshot_days = ledger.known_days(conn, CACHE_SNAPSHOT.name)
+    bars = found[STOCK_DAILY.name].filter(pl.col("ts_code").is_null() | is_covered)
     due = asked_gaps.due(conn, STOCK_DAILY.name, bars, now=now, sources=sources)
     return Gaps(
         bars=due,
@@ -108,7 +111,8 @@ def find_gaps(
         technicals=found[TECHNICAL_DAILY.name],
         snapshots=_worth_making(conn, found[CACHE_SNAPSHOT.name], first, last),
         waiting=bars.height - due.height,
-        keeps_snapshots=bool(ledger.known_days(conn, CACHE_SNAPSHOT.name)),
+        keeps_snapshots=bool(snapshot_days),
+        last_snapshot=max(snapshot_days.intersection(days).difference(leave_out), default=None),
     )
 
 
@@ -117,17 +121,23 @@ def next_repair(gaps: Gaps) -> Repair | None:
     made = [TECHNICAL_DAILY.name, *([CACHE_SNAPSHOT.name] if gaps.keeps_snapshots else [])]
     if fetched := _days_of(gaps.bars, gaps.factors):
         assets = [STOCK_DAILY.name] if gaps.bars.height else []
-        return _repair([*assets, ADJUST_FACTOR.name, *made], fetched, gaps.bars, gaps.factors)
+        changed = _through(fetched, gaps.last_snapshot)
+        return _repair([*assets, ADJUST_FACTOR.name, *made], changed, gaps.bars, gaps.factors)
     if lost := _days_of(gaps.technicals):
         return _repair(made, lost, gaps.technicals)
     if unmade := _days_of(gaps.snapshots):
-        return _repair([CACHE_SNAPSHOT.name], unmade, gaps.snapshots)
+        return _repair([CACHE_SNAPSHOT.name], _through(unmade, gaps.last_snapshot), gaps.snapshots)
     return None
 
 
-def _repair(assets: Sequence[str], days: Sequence[date], *gaps: pl.DataFrame) -> Repair:
-    digest = digest_of(pl.concat(gaps).sort("trade_date", "ts_code"))[:_DIGITS]
+def _repair(assets: Sequence[str], days: Sequence[date], *reason: pl.DataFrame) -> Repair:
+    digest = digest_of(pl.concat(reason).sort("trade_date", "ts_code"))[:_DIGITS]
     return Repair(tuple(assets), days[0], days[-1], digest)
+
+
+def _through(days: Sequence[date], last_snapshot: date | None) -> Sequence[date]:
+    """Return days that reach to the newest snapshot: what a day lacked has changed the indicators of later days too."""
+    return days if last_snapshot is None or last_snapshot <= days[-1] else [*days, last_snapshot]
 
 
 def _due_factors(  # noqa: PLR0913  the gaps, and who is asked when

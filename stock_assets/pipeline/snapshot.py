@@ -16,7 +16,7 @@ import polars as pl
 
 from stock_assets.domain.calendar import TradingCalendar
 from stock_assets.domain.errors import InvalidInput
-from stock_assets.domain.tables import STOCK_DAILY
+from stock_assets.domain.tables import ADJUST_FACTOR, STOCK_DAILY
 from stock_assets.indicators.catalog import FAMILIES
 from stock_assets.indicators.family import Family
 from stock_assets.indicators.table import technical_table
@@ -167,9 +167,13 @@ class _Chunk:
         with self.context.database.begin() as conn:
             ledger.lock_days(conn, _DATASET, days)
             known = snapshots.current(conn, days)
+            of_factors = ledger.statuses(conn, ADJUST_FACTOR.name, days)
             for inputs in self._inputs(days):
+                lacks_factors = of_factors.get(inputs.trade_date, "complete") not in ledger.CLOSED
                 with unit("snapshot.day", trade_date=inputs.trade_date) as work:
-                    done.append(self._day(conn, inputs, known.get(inputs.trade_date), work))
+                    done.append(
+                        self._day(conn, inputs, known.get(inputs.trade_date), work, lacks_factors=lacks_factors)
+                    )
                 for step, name in _STEPS.items():
                     seconds = work.split.get(f"{step}_seconds", 0.0)
                     self.report.add_seconds(name, seconds)
@@ -208,7 +212,13 @@ class _Chunk:
         return rows
 
     def _day(
-        self, conn: Connection, inputs: SnapshotInputs, before: SnapshotRow | None, work: UnitOfWork
+        self,
+        conn: Connection,
+        inputs: SnapshotInputs,
+        before: SnapshotRow | None,
+        work: UnitOfWork,
+        *,
+        lacks_factors: bool,
     ) -> DaySnapshot:
         day, started_at = inputs.trade_date, self.context.now()
         with work.step("translate"):
@@ -218,19 +228,22 @@ class _Chunk:
                 work.add(verdict=lacking)
                 return DaySnapshot(day=day, verdict=lacking, row=None)
             identity = content.identity()
+            detail = _detail(content, lacks_factors=lacks_factors)
         has_same = before is not None and before.snapshot_id == identity.snapshot_id
         if before is not None and has_same and snapshot_files.is_whole(self.folder, before.path, before.digest):
+            # What the day lacked may have turned out to be nowhere: then the line alone changes.
+            ledger.write_entry(conn, self._line(content, before, inputs.bars, started_at, detail))
             work.add(verdict="unchanged", snapshot_id=before.snapshot_id)
-            return DaySnapshot(day=day, verdict="unchanged", row=before, detail=_detail(content))
+            return DaySnapshot(day=day, verdict="unchanged", row=before, detail=detail)
         row = self._write(content, identity, before, work)
         with work.step("database"):
             if row != before:
                 snapshots.save(conn, row)
-            ledger.write_entry(conn, self._line(content, row, inputs.bars, started_at))
+            ledger.write_entry(conn, self._line(content, row, inputs.bars, started_at, detail))
         is_again = before is not None and before.snapshot_id == row.snapshot_id
         verdict: Verdict = "rewritten" if is_again else "published"
         work.add(verdict=verdict, snapshot_id=row.snapshot_id, rows=row.rows, reason=row.reason)
-        return DaySnapshot(day=day, verdict=verdict, row=row, detail=_detail(content))
+        return DaySnapshot(day=day, verdict=verdict, row=row, detail=detail)
 
     def _write(
         self, content: DayContent, identity: Identity, before: SnapshotRow | None, work: UnitOfWork
@@ -264,8 +277,9 @@ class _Chunk:
             run_id=self.context.run_id,
         )
 
-    def _line(self, content: DayContent, row: SnapshotRow, bars: pl.DataFrame, started_at: datetime) -> LedgerEntry:
-        detail = _detail(content)
+    def _line(
+        self, content: DayContent, row: SnapshotRow, bars: pl.DataFrame, started_at: datetime, detail: str | None
+    ) -> LedgerEntry:
         return LedgerEntry(
             dataset=_DATASET,
             trade_date=content.trade_date,
@@ -290,11 +304,13 @@ def _lacking(content: DayContent) -> Literal["no_bars", "no_technicals"] | None:
     return None
 
 
-def _detail(content: DayContent) -> str | None:
+def _detail(content: DayContent, *, lacks_factors: bool) -> str | None:
     """Return what the day's snapshot lacks, None when it is whole."""
     lacks = [
         f"{count} listed stocks without {what}"
         for count, what in ((content.without_bar, "a bar"), (content.without_technicals, "indicators"))
         if count
     ]
+    if lacks_factors:
+        lacks.append("adjustment factors of the day are not all there")
     return "; ".join(lacks) or None

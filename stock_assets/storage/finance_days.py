@@ -1,7 +1,8 @@
 """The ledger's lines of finance reports: written with the progress that makes a day whole, in the same transaction."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -28,6 +29,24 @@ _PRESENT = """
     ) AS announced ON ann_date > before AND ann_date <= day
     GROUP BY day ORDER BY day
 """
+# Reports that were refused and of which no version of that announcement is stored, by the day on which they were announced:
+# both sources name it in the row; one without it is any announcement's, and counts for the day on which it came.
+_REFUSED = """
+    WITH refused AS (
+        SELECT ts_code, trade_date AS end_date, (rejected_at AT TIME ZONE 'Asia/Shanghai')::date AS came_on,
+               regexp_replace(coalesce(row_text::jsonb ->> 'ann_date', row_text::jsonb ->> 'pubDate', ''), '-', '', 'g') AS told
+        FROM rejected_row WHERE dataset = 'finance_indicator' AND resolved_at IS NULL AND source = {source}
+    ), dated AS (
+        SELECT ts_code, end_date, came_on, CASE WHEN told ~ '^[12][0-9]{{3}}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$'
+            THEN to_date(told, 'YYYYMMDD') END AS told_on
+        FROM refused
+    )
+    SELECT DISTINCT ts_code, end_date, coalesce(told_on, came_on) FROM dated
+    WHERE coalesce(told_on, came_on) > {before} AND coalesce(told_on, came_on) <= {last} AND NOT EXISTS (
+        SELECT FROM finance_indicator AS known
+        WHERE known.ts_code = dated.ts_code AND known.end_date = dated.end_date AND known.source = {source}
+          AND (told_on IS NULL OR known.ann_date = told_on))
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +72,9 @@ def write_days(  # noqa: PLR0913  (each has its default)
     """Write the lines of the days that are whole now and were not, or are no longer; return how many were written.
 
     `stocks` (`quality.finance_days.STOCK_SCHEMA`) is the progress as this transaction leaves it, `touched` the days on
-    which versions were announced that it adds. The other days that are not whole have their lines written
-    `with_open` only: they all change with every batch. A line that another source closed is not opened again.
+    which versions were announced that it adds. A day on which a report was announced whose row was refused is not whole.
+    The other days that are not whole have their lines written `with_open` only: they all change with every batch. A line that
+    another source closed is not opened again.
     """
     days = list(lines.sessions)
     if not days:
@@ -64,15 +84,16 @@ def write_days(  # noqa: PLR0913  (each has its default)
     closed_by = dict(closed.select("trade_date", "source").iter_rows())
     new = {days[place] for day in touched if (place := bisect_left(days, day)) < len(days)}
     unknown = dict(zip(days, unknown_stocks(stocks, days), strict=True))
+    refused = _refused(conn, lines)
     chosen: list[date] = []
     for day in days:
         is_ours = closed_by.get(day) == lines.source
         is_opened = is_ours or (with_open and day not in closed_by)
-        if is_opened if unknown[day] else (not is_ours or day in new):
+        if is_opened if unknown[day] or refused[day] else (not is_ours or day in new):
             chosen.append(day)
     if not chosen:
         return 0
-    frame = _frame(lines, _present(conn, lines, chosen), unknown, stocks, now)
+    frame = _frame(lines, _present(conn, lines, chosen), unknown, refused, stocks, now)
     counts = bulk_load.load(conn, LOAD_LEDGER, frame, ignore=_CIRCUMSTANCES)
     return counts.written
 
@@ -87,10 +108,30 @@ def _present(conn: Connection, lines: Lines, chosen: Sequence[date]) -> pl.DataF
     return copy_out(conn, query, {"day": pl.Date(), "rows_present": pl.Int64()})
 
 
-def _frame(
-    lines: Lines, present: pl.DataFrame, unknown: dict[date, int], stocks: pl.DataFrame, now: datetime
+def refused_reports(conn: Connection, source: str, *, after: date, through: date) -> pl.DataFrame:
+    """Return ts_code, end_date and day of announcement of what `source` said, quality refused and the store lacks.
+
+    They are those announced in (after, through]; `ts_code` is null where it cannot be read.
+    """
+    query = sql.SQL(_REFUSED).format(source=source, before=after, last=through)
+    return copy_out(conn, query, {"ts_code": pl.String(), "end_date": pl.Date(), "announced": pl.Date()})
+
+
+def _refused(conn: Connection, lines: Lines) -> Counter[date]:
+    """Return how many reports were refused of those announced on each session."""
+    reports = refused_reports(conn, lines.source, after=lines.before, through=lines.sessions[-1])
+    return Counter(lines.sessions[bisect_left(lines.sessions, day)] for day in reports["announced"])
+
+
+def _frame(  # noqa: PLR0913  what is known of the days
+    lines: Lines,
+    present: pl.DataFrame,
+    unknown: Mapping[date, int],
+    refused: Counter[date],
+    stocks: pl.DataFrame,
+    now: datetime,
 ) -> pl.DataFrame:
-    details = [_detail(day, unknown[day], stocks) for day in present["day"]]
+    details = [_detail(day, unknown[day], refused[day], stocks) for day in present["day"]]
     is_whole = pl.col("detail").is_null()
     stamps = {"started_at": lines.started_at, "finished_at": now}
     rows = present.rename({"day": "trade_date"}).with_columns(pl.Series("detail", details, dtype=pl.String))
@@ -104,7 +145,7 @@ def _frame(
             .otherwise(pl.lit("empty"))
             .alias("status"),
             pl.lit(None, dtype=pl.Int64).alias("rows_expected"),
-            pl.lit(0, dtype=pl.Int64).alias("rows_rejected"),
+            pl.Series("rows_rejected", [refused[day] for day in present["day"]], dtype=pl.Int64),
             pl.lit(lines.source).alias("source"),
             pl.lit(None, dtype=pl.String).alias("digest"),
             pl.lit(lines.run_id, dtype=pl.String).alias("run_id"),
@@ -116,8 +157,8 @@ def _frame(
     )
 
 
-def _detail(day: date, unknown: int, stocks: pl.DataFrame) -> str | None:
-    if not unknown:
-        return None
-    named = f": {', '.join(stocks_unknown_on(stocks, day))}" if unknown <= _NAMED else ""
-    return f"announcements of {unknown} stocks are not in the store{named}"
+def _detail(day: date, unknown: int, refused: int, stocks: pl.DataFrame) -> str | None:
+    if unknown:
+        named = f": {', '.join(stocks_unknown_on(stocks, day))}" if unknown <= _NAMED else ""
+        return f"announcements of {unknown} stocks are not in the store{named}"
+    return f"{refused} reports were refused" if refused else None

@@ -32,10 +32,20 @@ _BAR_SCHEMA = {name: STOCK_DAILY.schema[name] for name in _BAR}
 _BAR_KINDS: dict[str, Kind] = {column.name: column.kind for column in STOCK_DAILY.columns if column.name in _BAR}
 # The same rows as `indicators.panel.in_series`.
 IN_SERIES = "NOT is_suspended AND open > 0 AND high > 0 AND low > 0 AND close > 0"
+# What is made of a day's bars is no more complete than they are, and no more than the factors that adjust them.
 _LINES = """
-    SELECT bars.trade_date, bars.status, bars.rows_present, bars.digest, bars.detail, bars.source, known.digest
-    FROM load_ledger AS bars LEFT JOIN load_ledger AS known
-        ON known.dataset = 'technical_daily' AND known.trade_date = bars.trade_date
+    SELECT bars.trade_date,
+           CASE WHEN bars.status IN ('complete', 'empty') AND lacks_factors THEN 'partial' ELSE bars.status END,
+           bars.rows_present, bars.digest,
+           CASE WHEN lacks_factors THEN concat_ws('; ', bars.detail, 'adjustment factors of the day are not all there')
+                ELSE bars.detail END,
+           bars.source, known.digest
+    FROM load_ledger AS bars
+    LEFT JOIN load_ledger AS known ON known.dataset = 'technical_daily' AND known.trade_date = bars.trade_date
+    LEFT JOIN load_ledger AS factors ON factors.dataset = 'adjust_factor' AND factors.trade_date = bars.trade_date
+    CROSS JOIN LATERAL (
+        SELECT coalesce(factors.status IN ('partial', 'refused'), false) AS lacks_factors
+    ) AS state
     WHERE bars.dataset = 'stock_daily' AND (bars.status <> 'refused' OR bars.rows_present > 0)
     ORDER BY bars.trade_date
 """
@@ -104,7 +114,8 @@ def one_run_at_a_time(database: Database) -> Generator[None]:
 def day_lines(conn: Connection) -> pl.DataFrame:
     """Return every day whose bars are loaded, in order, and what the ledger says of them.
 
-    `known` is the digest of the day's indicators, null where they were never computed.
+    A day whose factors are known not to be all there is partial like one that lacks bars. `known` is the digest of the day's
+    indicators, null where they were never computed.
     """
     return copy_out(conn, sql.SQL(_LINES), _LINE_SCHEMA)
 

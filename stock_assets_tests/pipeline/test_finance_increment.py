@@ -11,6 +11,7 @@ import pytest
 from stock_assets.domain.answers import Answer, Broken, ProvenEmpty, Rows, Truncated
 from stock_assets.domain.errors import InvalidInput, NotReady, SourceUnavailable
 from stock_assets.pipeline.finance import sync_finance_history, sync_finance_increment
+from stock_assets.simulator.faults import Fault, FaultPlan
 from stock_assets.simulator.tushare_market import SimulatedTushare
 from stock_assets.sources.finance_planner import LATE_DAYS
 from stock_assets.sources.tushare.finance_source import TushareFinance
@@ -70,6 +71,22 @@ def test_what_was_announced_on_the_weekend_belongs_to_monday(
     assert asked["fina_indicator"] == -(-len(new) // 4)
     assert stored(workshop) == published(finance_market, MONDAY)
     assert set(known(workshop).values()) == {MONDAY}
+
+
+def test_a_day_whose_reports_were_refused_is_not_whole_until_they_come(
+    finance_market: SimulatedTushare, database: Database
+) -> None:
+    with workshop_on(database, finance_market) as shop:
+        shop.server.faults = FaultPlan((Fault("not_a_number", "fina_indicator"),))
+        sync_finance_history(shop.at(BEFORE))
+        lines = shop.rows(
+            "SELECT status, rows_present, detail FROM load_ledger WHERE dataset = 'finance_indicator' AND rows_rejected > 0"
+        )
+        assert {(status, rows) for status, rows, _ in lines} == {("partial", 0)}
+        assert all(str(detail).endswith("reports were refused") for *_, detail in lines)
+        shop.server.faults = None
+        sync_finance_increment(shop.at(MONDAY), [MONDAY])
+        assert [status for status, _ in shop.ledger(MONDAY - timedelta(days=300)).values() if status == "partial"] == []
 
 
 def test_every_open_day_since_the_last_known_one_is_closed(

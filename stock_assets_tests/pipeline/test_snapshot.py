@@ -24,7 +24,7 @@ from stock_assets.storage.database import Database
 from stock_assets.storage.reader import Reader
 from stock_assets_tests.pipeline.snapshot_workshop import SnapshotWorkshop
 from stock_assets_tests.storage.made_up_days import CALENDAR, CODES, SESSIONS, WEEK, technicals
-from stock_assets_tests.storage.made_up_rows import bars, securities, security
+from stock_assets_tests.storage.made_up_rows import bars, entry, securities, security
 
 MONDAY, _, WEDNESDAY, THURSDAY, FRIDAY = WEEK
 
@@ -152,6 +152,25 @@ def test_the_same_inputs_write_nothing(workshop: SnapshotWorkshop) -> None:
     workshop.change("UPDATE stock_daily SET updated_at = now()")
     workshop.change("DELETE FROM stock_daily WHERE trade_date < '2026-11-16'")
     assert workshop.publish(FRIDAY).days[0].verdict == "unchanged"
+
+
+def test_a_day_is_no_more_complete_than_its_factors(workshop: SnapshotWorkshop) -> None:
+    def factors_are(status: ledger.Status) -> None:
+        with workshop.database.begin() as conn:
+            line = entry(dataset="adjust_factor", trade_date=THURSDAY, status=status, detail="1 rejected")
+            ledger.write_entry(conn, line)
+
+    def told() -> tuple[str, str | None]:
+        with workshop.database.read() as conn:
+            row = ledger.read_entries(conn, "cache_snapshot", THURSDAY, THURSDAY).row(0, named=True)
+        return row["status"], row["detail"]
+
+    factors_are("partial")
+    (before,) = workshop.publish(THURSDAY).days
+    assert told() == ("partial", "adjustment factors of the day are not all there")
+    factors_are("complete")
+    (after,) = workshop.publish(THURSDAY).days
+    assert (told(), after.verdict, after.row) == (("complete", None), "unchanged", before.row)
 
 
 def test_a_range_makes_what_its_days_make_one_by_one_in_any_order(workshop: SnapshotWorkshop, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from stock_assets_tests.pipeline.technical_workshop import (
     Workshop,
     factors,
 )
+from stock_assets_tests.storage.made_up_rows import entry
 
 
 @pytest.fixture
@@ -241,6 +242,28 @@ def test_a_day_is_as_whole_as_its_bars_and_without_bars_it_is_refused_with_the_c
     workshop.land([DAYS[10]])
     assert [outcome.status for outcome in workshop.compute().outcomes] == ["complete"]
     workshop.assert_whole()
+
+
+def test_a_day_is_no_more_complete_than_its_factors(workshop: Workshop) -> None:
+    days = DAYS[:12]
+    workshop.land(days)
+
+    def factors_are(status: ledger.Status) -> None:
+        line = entry(dataset=ADJUST_FACTOR.name, trade_date=days[-1], status=status, detail="1 rejected")
+        with workshop.database.begin() as conn:
+            ledger.write_entry(conn, line)
+
+    def told() -> tuple[str, str | None]:
+        with workshop.database.read() as conn:
+            row = ledger.read_entries(conn, "technical_daily", days[-1], days[-1]).row(0, named=True)
+        return row["status"], row["detail"]
+
+    factors_are("partial")
+    workshop.compute(*days)
+    assert told() == ("partial", "adjustment factors of the day are not all there")
+    factors_are("complete")
+    report = workshop.compute(*days)
+    assert (told(), report.rows_written) == (("complete", None), 0)
 
 
 def test_nothing_later_than_the_asked_day_is_begun(workshop: Workshop) -> None:
