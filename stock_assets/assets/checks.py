@@ -1,6 +1,7 @@
 """Asset checks: what the ledger and the rows say about an asset, shown where people look at it."""
 
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import date, timedelta
 
 import polars as pl
 from dagster import (
@@ -17,7 +18,8 @@ from stock_assets.assets.check_days import tell_each_day
 from stock_assets.assets.loads import is_restricted
 from stock_assets.assets.metadata import TOLD_BY_DAY, preview_metadata
 from stock_assets.assets.partitions import days_of
-from stock_assets.domain.completeness import HALF_PUBLISHED
+from stock_assets.domain.calendar import SHANGHAI
+from stock_assets.domain.completeness import HALF_PUBLISHED, is_settled
 from stock_assets.domain.tables import STOCK_DAILY
 from stock_assets.quality.calendar_rules import judge_calendar
 from stock_assets.storage import coverage, reference, rejects
@@ -84,7 +86,7 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
         asset=STOCK_DAILY.name,
         blocking=True,
         partitions_def=trading_days,
-        description="每只上市股票当日都有一行 | every listed stock has its row; a half-published day blocks what follows",
+        description="每只上市股票当日都有一行 | every listed stock has its row; a half-published day of the last month blocks what follows",
     )
     def stock_daily_complete(
         context: AssetCheckExecutionContext, store: ResourceParam[Installation]
@@ -96,16 +98,16 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
             )
         # Such a run must not fail for what it was not to bring.
         cannot_be_whole = is_restricted(context.run)
+        today = store.now().astimezone(SHANGHAI).date()
+        # Of a day that is over for long nothing wrong is made: what it lacks may be had nowhere, and the rest must go on.
+        can_block = {day for day in days if not cannot_be_whole and not is_settled(day, today)}
         tell_each_day(
             context,
             STOCK_DAILY.name,
             "stock_daily_complete",
-            {
-                row["trade_date"]: _completeness(pl.DataFrame([row]), cannot_be_whole)
-                for row in counts.iter_rows(named=True)
-            },
+            {row["trade_date"]: _completeness(pl.DataFrame([row]), can_block) for row in counts.iter_rows(named=True)},
         )
-        return _completeness(counts, cannot_be_whole)
+        return _completeness(counts, can_block)
 
     @asset_check(
         asset=STOCK_DAILY.name,
@@ -130,11 +132,16 @@ def market_checks(trading_days: PartitionsDefinition[str]) -> list[AssetChecksDe
     return [stock_daily_complete, stock_daily_findings]
 
 
-def _completeness(counts: pl.DataFrame, cannot_be_whole: bool) -> AssetCheckResult:  # noqa: FBT001  a fact of the run
+def _completeness(counts: pl.DataFrame, can_block: Collection[date]) -> AssetCheckResult:
     expected, present = int(counts["expected"].sum()), int(counts["present"].sum())
     short = counts.filter((pl.col("present") < pl.col("expected")) | (pl.col("rejected") > 0))
-    is_half_published = not counts.filter(pl.col("present") < HALF_PUBLISHED * pl.col("expected")).is_empty()
-    is_error = (is_half_published or present == 0) and not cannot_be_whole
+    # One stock of a few is no half of the market.
+    half_published = counts.filter(
+        pl.col("trade_date").is_in(list(can_block)),
+        pl.col("present") < HALF_PUBLISHED * pl.col("expected"),
+        pl.col("present") < pl.col("expected") - 1,
+    )
+    is_error = not half_published.is_empty() or (present == 0 and bool(can_block))
     repair = f"stock-assets backfill-daily --start {short['trade_date'].min()} --end {short['trade_date'].max()}"
     return AssetCheckResult(
         passed=short.is_empty() and present > 0,

@@ -18,7 +18,7 @@ import structlog
 from stock_assets.domain.answers import Answer, CallCost, ProvenEmpty, Rows, closes_gap, error_of
 from stock_assets.domain.errors import AnswerBroken, StockAssetsError
 from stock_assets.domain.tables import STOCK_DAILY
-from stock_assets.pipeline.context import PipelineContext
+from stock_assets.pipeline.context import DAYS_COUNTED, PipelineContext
 from stock_assets.pipeline.fetch import SourceDown, answers_in_order
 from stock_assets.pipeline.gaps import Block, Scope, blocks_of_gaps, check_days
 from stock_assets.pipeline.lacking import no_gaps, spoken_of_by_day, spoken_of_by_stock
@@ -152,8 +152,12 @@ class _Ingest:
         stretch = self.context.calendar.between(min(call.start for call in calls), max(call.end for call in calls))
         judged = self._judge(pl.concat(frames), stretch)
         if not is_shared:
-            for group in _groups(gaps["trade_date"].unique().sort().to_list(), judged.rows_of_day()):
+            days, landed = gaps["trade_date"].unique().sort().to_list(), 0
+            for group in _groups(days, judged.rows_of_day()):
                 self._land(judged.of_days(group), group, codes, started_at, asked=asked, is_by_stock=True)
+                landed += len(group)
+                rows, label = self.report.rows_written, str(group[-1])
+                self.context.progress(done=landed, total=len(days), rows=rows, label=label, counted=DAYS_COUNTED)
         else:
             self._land_gaps(judged, gaps, started_at, asked=asked)
         if down is not None:

@@ -147,6 +147,18 @@ def test_a_half_published_day_blocks_what_follows(
     assert statuses(installation, "adjust_factor", DAY) == [None]
 
 
+def test_a_day_of_long_ago_that_lacks_bars_is_told_and_the_rest_goes_on(
+    installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
+) -> None:
+    day = date(2026, 6, 15)
+    far_end.faults = "half_published:query_daily_history_k_AStock"
+    result = run(build_definitions(installation), instance, HISTORY, [str(day)])
+    assert result.success
+    assert "stock_daily_complete" in failed_checks(result)
+    assert statuses(installation, "stock_daily", day) == ["partial"]
+    assert statuses(installation, "adjust_factor", day) != [None]
+
+
 def test_a_newest_day_that_is_not_ready_lands_nothing_and_starts_nothing(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:

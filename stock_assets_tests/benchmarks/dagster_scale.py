@@ -62,7 +62,7 @@ def dagster_scale(stocks: int, first: str, most_seconds: int) -> None:
         "STOCK_ASSETS_SOURCE": "simulated",
         "STOCK_ASSETS_TODAY": "2026-11-20",
         "STOCK_ASSETS_LANGUAGE": "en",
-        "STOCK_ASSETS_SIMULATED_STOCKS": str(stocks),
+        "SIMULATED_STOCKS": str(stocks),
         "LOG_LEVEL": "WARNING",
     }
     print("| what | |")
