@@ -91,8 +91,14 @@ class Installation:
         self.close()
 
     def close(self) -> None:
-        """End sessions, close connections, and stop the embedded server when nobody else uses it."""
+        """End sessions, close connections, and stop the embedded server when nobody else uses it.
+
+        Whoever asks it for something afterwards gets it made anew, and must close it once more.
+        """
         self._exit.close()
+        for name, value in vars(type(self)).items():
+            if isinstance(value, cached_property):
+                vars(self).pop(name, None)
 
     def configure_logging(self) -> None:
         """Send this process's log where settings say."""

@@ -36,6 +36,8 @@ _HEADS: Final = {
     "rejected": "拒绝",
     "missing": "缺失",
     "source_has_none": "无源",
+    "last_asked_on": "最近询问",
+    "ask_again_at": "再问时间",
     "not_listed": "未上市",
     "state": "状态",
     "month": "月份",
