@@ -157,17 +157,20 @@ def _completeness(counts: pl.DataFrame, can_block: Collection[date]) -> AssetChe
 
 
 def _quality(found: pl.DataFrame, refused: pl.DataFrame) -> AssetCheckResult:
+    errors = found.filter(pl.col("severity") == "error")
     warnings = found.filter(pl.col("severity") == "warning")
+    serious = pl.concat([errors, warnings])
     by_rule = pl.concat([found.select("rule", "severity"), refused.select("rule", severity=pl.lit("rejected"))])
     return AssetCheckResult(
-        passed=warnings.is_empty() and refused.is_empty(),
+        passed=serious.is_empty() and refused.is_empty(),
         severity=AssetCheckSeverity.WARN,
         metadata={
+            "errors": errors.height,
             "warnings": warnings.height,
-            "notes": found.height - warnings.height,
+            "notes": found.height - serious.height,
             "rejected rows": refused.height,
             **preview_metadata(by_rule.group_by("severity", "rule").len().sort("severity", "rule"), name="by rule"),
-            **preview_metadata(warnings.select("trade_date", "ts_code", "rule", "detail").head(_NAMED), name="worst"),
+            **preview_metadata(serious.select("trade_date", "ts_code", "rule", "detail").head(_NAMED), name="worst"),
         },
     )
 

@@ -323,7 +323,7 @@ QUALITY_FINDING = Table(
         _TRADE_DATE,
         _TS_CODE,
         Column("rule", "text", "规则", "rule"),
-        Column("severity", "text", "级别", "severity", choices=("info", "warning")),
+        Column("severity", "text", "级别", "severity", choices=("info", "warning", "error")),
         Column("detail", "text", "说明", "what was seen"),
         _RUN_ID,
         Column("found_at", "timestamp", "发现时间", "when it was found"),

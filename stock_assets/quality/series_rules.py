@@ -29,6 +29,8 @@ _COPIED_VOLUME: Final = 10_000
 _SHARES_JUMP: Final = 50.0
 # Turnover has four decimals: below this it says nothing about shares.
 _LEAST_TURNOVER: Final = 0.001
+# A mean price this far from the close is of other units: what is wrong is that bar, not the step from it.
+_SAME_UNITS: Final = (0.5, 2.0)
 # Even the largest company's float makes this many shares visible in four decimals.
 _SEEN_VOLUME: Final = 1_000_000
 
@@ -130,6 +132,8 @@ def judge_repetition(bars: pl.DataFrame, calendar: TradingCalendar) -> pl.DataFr
     shares_before = pl.col("volume_before") / pl.col("turnover_rate_before")
     jump = pl.max_horizontal(shares / shares_before, shares_before / shares)
     is_measurable = pl.min_horizontal("turnover_rate", "turnover_rate_before") >= _LEAST_TURNOVER
+    mean_before = pl.col("amount_before") / pl.col("volume_before") / pl.col("close_before")
+    is_sound_before = mean_before.is_between(*_SAME_UNITS).fill_null(value=True)
     has_turnover = pl.col("turnover_rate").is_not_null()
     is_told = (has_turnover & is_traded).sum().over("trade_date") * 2 > is_traded.sum().over("trade_date")
     is_lost = ~has_turnover | ((pl.col("turnover_rate") == 0) & (pl.col("volume") >= _SEEN_VOLUME))
@@ -141,7 +145,7 @@ def judge_repetition(bars: pl.DataFrame, calendar: TradingCalendar) -> pl.DataFr
         ),
         Mark(
             "float_shares_jump",
-            is_traded & (pl.col("volume_before") > 0) & is_measurable & (jump >= _SHARES_JUMP),
+            is_traded & (pl.col("volume_before") > 0) & is_sound_before & is_measurable & (jump >= _SHARES_JUMP),
             told("volume", "turnover_rate", "volume_before", "turnover_rate_before"),
         ),
         Mark("turnover_missing", is_traded & is_told & is_lost, told("volume", "turnover_rate")),

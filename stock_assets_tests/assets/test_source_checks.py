@@ -21,6 +21,7 @@ from stock_assets.simulator.tushare_server import TOKEN, TushareServer
 from stock_assets.sources.tushare.interfaces import INTERFACES
 from stock_assets.storage.database import Database
 from stock_assets.storage.raw import save_answer
+from stock_assets.storage.rejects import read_findings
 from stock_assets.wiring import Installation
 from stock_assets_tests.assets.test_runs import run
 from stock_assets_tests.pipeline.conftest import TODAY
@@ -95,8 +96,10 @@ def test_a_run_shows_where_the_sources_agree_where_they_differ_and_where_only_on
         STOCK_ASSETS_SOURCE="tushare", TUSHARE_TOKEN=TOKEN, TUSHARE_URL=second_end.url, TUSHARE_MIN_INTERVAL="0"
     )
     result = run(build_definitions(other), instance, DAILY, RANGE, refetch=True)
-    # A difference warns and blocks nothing.
-    assert result.success
+    # A difference warns and blocks nothing; a whole day in other units blocks by the check of volume and amount alone.
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    errors = {check.check_name for check in failed if check.severity is AssetCheckSeverity.ERROR}
+    assert errors == {"stock_daily_volume"}
     verdicts = told(instance)
     assert {day: verdicts[str(day)].passed for day in (AGREEING, CENT, LOTS, MISSING, LAST)} == {
         AGREEING: True,
@@ -124,6 +127,12 @@ def test_a_run_shows_where_the_sources_agree_where_they_differ_and_where_only_on
     lots = facts(verdicts[str(LOTS)])
     assert lots["differences that fail"] == lots["stock-days compared"]
     assert f"| unit | volume | {lots['stock-days compared']} | a power of ten" in lots["differences"]
+
+    # The rows are stored, as everything that can be read is, and each is called what it is.
+    with other.database.read() as conn:
+        found = read_findings(conn, LOTS, LOTS).filter(pl.col("rule") == "units_inconsistent")
+    assert found["severity"].to_list() == ["error"] * found.height
+    assert found.height == lots["stock-days compared"]
 
     missing = facts(verdicts[str(MISSING)])
     assert missing["differences that fail"] == 1

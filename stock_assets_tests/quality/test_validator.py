@@ -230,6 +230,10 @@ OF_OTHERS: list[Case] = [
             ("688001.SH", -21.0, "low"), ("920001.BJ", 31.0, "high"), ("920001.BJ", -31.0, "low"),
         )
     ),
+    (
+        "volume of the session before in hundredths", lambda m: m.scale_bar(X, DAYS[-2], volume=100),
+        BARS, "units_inconsistent", X, DAYS[-2],
+    ),
     *(
         (f"no factor {code}", lambda m, code=code: m.drop_factor(code, EX_DATE), FACTORS, "ex_date_without_factor", code, EX_DATE)
         for code in ("000001.SZ", "300750.SZ")
