@@ -30,8 +30,7 @@ _CHECKS: Final = {
     ),
     "stock_daily_findings": (
         "有值得注意的行：错误 {errors} 条，警告 {warnings} 条（见表 quality_finding），拒绝 {rejected rows} 行（见表 rejected_row）",
-        "some rows deserve a look: {errors} errors, {warnings} warnings (table quality_finding), "
-        "{rejected rows} rejected (table rejected_row)",
+        "rows deserve a look: {errors} errors, {warnings} warnings (table quality_finding), {rejected rows} rejected (rejected_row)",
     ),
     "sources_agree": (
         "两个数据源的日线不一致：{differences that fail} 处，共比较 {stock-days compared} 条日线（详见 Dagster 的检查 sources_agree）",
