@@ -23,6 +23,12 @@ TEST_DATABASE_URL = "STOCK_ASSETS_TEST_DATABASE_URL"
 TEST_TIMESCALE_URL = "STOCK_ASSETS_TEST_TIMESCALE_URL"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: what takes minutes must not begin when the other processes are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def structlog_as_it_was() -> Iterator[None]:
     """A test that sets the log up does not decide what the next one sees."""

@@ -117,6 +117,7 @@ def assets_of(request: RunRequest | str) -> list[str]:
     return [key.to_user_string() for key in request.asset_selection or ()]
 
 
+@pytest.mark.slow
 def test_whatever_was_deleted_is_named_exactly_and_one_run_restores_the_digest(
     at: NightOf, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:
@@ -193,6 +194,7 @@ def test_lost_indicators_and_snapshots_are_made_again_without_a_request(
     assert far_end.requests == before
 
 
+@pytest.mark.slow
 def test_after_twelve_trading_days_off_the_days_come_without_a_manual_act(
     at: NightOf, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:
@@ -215,6 +217,7 @@ def test_after_twelve_trading_days_off_the_days_come_without_a_manual_act(
     assert "nothing is missing" in str(ask(installation, instance))
 
 
+@pytest.mark.slow
 def test_the_same_gaps_are_tried_with_growing_pauses_and_each_attempt_has_one_key(
     at: NightOf, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:

@@ -75,6 +75,7 @@ def failed_checks(result: ExecuteInProcessResult) -> dict[str, Any]:
     return {check.check_name: check for check in result.get_asset_check_evaluations() if not check.passed}
 
 
+@pytest.mark.slow
 def test_the_nightly_job_loads_a_day_in_at_most_five_requests(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:
@@ -109,6 +110,7 @@ def days_told(instance: DagsterInstance, asset: str, check: str) -> set[str | No
     }
 
 
+@pytest.mark.slow
 def test_a_range_is_one_run_that_lands_every_session_and_then_costs_nothing(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:
@@ -195,6 +197,7 @@ def test_a_source_that_is_down_fails_the_run_in_one_sentence(
     assert statuses(installation, "stock_daily", NEXT) == ["refused"]
 
 
+@pytest.mark.slow
 def test_a_day_that_landed_before_the_source_went_down_counts_as_materialized(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import pytest
 from dagster import AssetKey, DagsterInstance
 
 from stock_assets.automation.jobs import DAILY, HISTORY, NIGHTLY
@@ -22,6 +23,7 @@ def newest(installation: Installation, job_type: JobType) -> SyncTask | None:
         return sync_tasks.latest(conn, job_type)
 
 
+@pytest.mark.slow
 def test_five_days_without_service_are_there_after_one_night(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:
@@ -60,6 +62,7 @@ def test_a_second_run_of_a_type_fails_at_once_and_is_not_retried(
     assert statuses(installation, "stock_daily", LAST) == ["complete"]
 
 
+@pytest.mark.slow
 def test_the_job_and_python_work_on_the_same_task(
     installation: Installation, far_end: BaoStockServer, instance: DagsterInstance
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import polars as pl
+import pytest
 from dagster import AssetKey, DagsterEventType, DagsterInstance, ExecuteInProcessResult
 
 from stock_assets.automation.jobs import NIGHTLY
@@ -24,6 +25,7 @@ def nightly(both: Installation, instance: DagsterInstance) -> ExecuteInProcessRe
     return run(build_definitions(both), instance, NIGHTLY, [DAY.isoformat()])
 
 
+@pytest.mark.slow
 def test_a_night_over_both_sources(both: Installation, instance: DagsterInstance) -> None:
     result = nightly(both, instance)
     assert result.success
@@ -39,6 +41,7 @@ def test_a_night_over_both_sources(both: Installation, instance: DagsterInstance
     assert set(makers) == {("SH", "baostock"), ("SZ", "baostock"), ("BJ", "tushare")}
 
 
+@pytest.mark.slow
 def test_an_outage_of_the_first_source_is_told_and_is_no_failure(
     both: Installation, instance: DagsterInstance, far_end: BaoStockServer
 ) -> None:

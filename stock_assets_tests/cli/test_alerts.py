@@ -66,6 +66,7 @@ def test_a_failed_load_posts_what_happened_once_and_never_shows_the_address(
     assert TOKEN not in "".join(said)
 
 
+@pytest.mark.slow
 def test_the_command_line_goes_on_with_the_task_that_python_began(
     loaded: Installation, far_end: BaoStockServer, call: Call
 ) -> None:

@@ -22,6 +22,7 @@ def last_line(said: Said) -> str:
     return said.err.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installation")
 def test_a_night_that_went_well_ends_with_0(call: Call) -> None:
     said = call("nightly")

@@ -22,6 +22,7 @@ def planned(call: Call, *arguments: str) -> int:
     return {row["plan"]: row for row in rows}["chosen"]["requests"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loaded")
 def test_a_range_costs_at_most_what_was_planned_and_a_second_time_nothing(far_end: BaoStockServer, call: Call) -> None:
     price = planned(call, "history", *WEEK_BEFORE)
@@ -41,6 +42,7 @@ def test_a_range_costs_at_most_what_was_planned_and_a_second_time_nothing(far_en
     assert far_end.requests.total() == before + spent
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loaded")
 def test_a_night_costs_what_was_planned_though_the_day_is_there(far_end: BaoStockServer, call: Call) -> None:
     price = planned(call, "nightly")
@@ -49,6 +51,7 @@ def test_a_night_costs_what_was_planned_though_the_day_is_there(far_end: BaoStoc
     assert far_end.requests.total() - before <= price <= 6
 
 
+@pytest.mark.slow
 def test_the_price_of_a_night_includes_what_it_repairs(
     loaded: Installation, far_end: BaoStockServer, call: Call
 ) -> None:
@@ -62,6 +65,7 @@ def test_the_price_of_a_night_includes_what_it_repairs(
     assert planned(call, "nightly") == whole
 
 
+@pytest.mark.slow
 def test_a_backfill_of_some_stocks_tells_of_these_stocks_only(loaded: Installation, call: Call) -> None:
     code = a_code(loaded)
     said = call("backfill-daily", *WEEK_BEFORE, "--codes", f"{code[:6]}, {code}")
@@ -127,6 +131,7 @@ def test_a_downgrade_that_nobody_confirms_changes_nothing(call: Call, monkeypatc
     assert "(newest)" in call("db", "current").out
 
 
+@pytest.mark.slow
 def test_the_demonstration_shows_the_whole_way_and_can_be_repeated(
     new_installation: Callable[..., Installation], call: Call
 ) -> None:

@@ -23,6 +23,7 @@ def _own_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dagster_home: 
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
 
 
+@pytest.mark.slow
 def test_it_brings_what_lacks_and_the_second_time_sends_no_request_and_writes_no_row(
     installation: Installation, far_end: BaoStockServer, call: Call
 ) -> None:

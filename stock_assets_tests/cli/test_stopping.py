@@ -45,6 +45,7 @@ def held_days(installation: Installation) -> tuple[int, int]:
     return counts.height, counts.filter(pl.col("present") == pl.col("expected")).height
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 def test_ctrl_c_at_a_terminal_leaves_one_line_and_whole_days_and_the_next_call_goes_on(
     installation: Installation, far_end: BaoStockServer, start: Start, call: Call
@@ -88,6 +89,7 @@ def test_ctrl_c_at_a_terminal_leaves_one_line_and_whole_days_and_the_next_call_g
     assert held_days(installation) == (days, days)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_load_within_seconds_though_the_source_stalls(
     new_installation: Callable[..., Installation], far_end: BaoStockServer, start: Start
 ) -> None:

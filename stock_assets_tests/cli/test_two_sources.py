@@ -16,6 +16,7 @@ def sources(both: Installation) -> set[tuple[str, str]]:
         return {(row[0], row[1]) for row in rows}
 
 
+@pytest.mark.slow
 def test_a_load_over_both_sources_costs_at_most_what_was_planned(
     both: Installation, call: Call, far_end: BaoStockServer, tushare: TushareServer
 ) -> None:
@@ -33,6 +34,7 @@ def test_a_load_over_both_sources_costs_at_most_what_was_planned(
     assert {row["requests"] for row in again} == {0}
 
 
+@pytest.mark.slow
 def test_a_night_without_the_first_source_is_told_and_done(
     both: Installation, call: Call, far_end: BaoStockServer
 ) -> None:

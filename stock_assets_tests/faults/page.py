@@ -8,7 +8,7 @@ from typing import Final, Literal
 Language = Literal["zh", "en"]
 
 COMMAND: Final = "python -m stock_assets_tests.faults.table"
-_FAULTS: Final[dict[str, tuple[str, str]]] = {
+FAULTS: Final[dict[str, tuple[str, str]]] = {
     "close": ("收到请求后断开连接", "the connection is closed instead of an answer"),
     "half": ("应答发到一半断开", "half an answer, then the connection is closed"),
     "stall": ("一直不应答", "no answer at all"),
@@ -36,7 +36,14 @@ _VERDICTS: Final = {
     "truncated": "不完整",
     "refused": "被拒绝",
 }
-_STATUSES: Final = {"complete": "完整", "empty": "空", "partial": "部分", "refused": "未获应答", "none": "无记录"}
+_STATUSES: Final = {
+    "complete": "完整",
+    "empty": "空",
+    "partial": "部分",
+    "refused": "未获应答",
+    "none": "无记录",
+    "missing": "缺失",
+}
 _ZH_HEAD: Final = f"""# 失败一览
 
 本页由 `{COMMAND}` 生成，请勿手改；测试 `stock_assets_tests/faults/test_failure_table.py` 将它与程序的实际行为逐格比对。
@@ -91,7 +98,7 @@ def _half(lines: Sequence[Line], language: Language) -> list[str]:
     for call, group in groupby(lines, key=lambda line: line.call):
         text += [f"### {call}\n", columns, "|---|---|---|---|"]
         for line in group:
-            meaning = _FAULTS[line.fault][language == "en"]
+            meaning = FAULTS[line.fault][language == "en"]
             seen = (line.zh if language == "zh" else line.en) or well
             text.append(
                 f"| `{line.fault}` {meaning} | {verdict_words(line.verdict, language)} "
@@ -109,7 +116,7 @@ def _overview(lines: Sequence[Line], language: Language) -> str:
         "| " + " | ".join(["故障" if language == "zh" else "fault", *calls]) + " |",
         "|" + "---|" * (len(calls) + 1),
     ]
-    for fault in _FAULTS:
+    for fault in FAULTS:
         told = [verdict_words(cells[fault, call], language) if (fault, call) in cells else "—" for call in calls]
         rows.append("| " + " | ".join([f"`{fault}`", *told]) + " |")
     return "\n".join(rows) + "\n"

@@ -12,6 +12,7 @@ from stock_assets_tests.faults.finance_history import LIMIT, Measured, history, 
 STOCKS, BATCH, KILLS = 120, 12, 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="killed as on POSIX")
 def test_a_history_that_is_killed_ends_as_if_nothing_had_happened(
     server: Server, migrated_template: str, tmp_path: Path

@@ -208,6 +208,7 @@ def halves(database: Database, far_end: FarEnd) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_load_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(
     new_installation: Callable[[], Installation], far_end: FarEnd, undisturbed: Digests
 ) -> None:
@@ -237,6 +238,7 @@ def test_a_load_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(
     print(f"{kills} kills, {starts} starts, {time.monotonic() - began:.0f} s, lines of the ledger after each: {lines}")  # noqa: T201  the drill's figures
 
 
+@pytest.mark.slow
 def test_a_load_survives_the_death_of_its_embedded_server(far_end: FarEnd, undisturbed: Digests) -> None:
     home = new_home()
     try:
@@ -261,6 +263,7 @@ def test_a_load_survives_the_death_of_its_embedded_server(far_end: FarEnd, undis
         remove_home(home)
 
 
+@pytest.mark.slow
 def test_of_two_loads_at_once_one_is_refused_and_the_store_is_what_one_leaves(
     new_installation: Callable[[], Installation], far_end: FarEnd, undisturbed: Digests
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_publication_killed_at_any_step_leaves_nothing_or_whole_snapshots(
     assert workshop.files() == set(workshop.listed()["path"])
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_leaves_whole_snapshots(
     workshop: SnapshotWorkshop, client: Callable[..., "subprocess.Popen[str]"]
 ) -> None:

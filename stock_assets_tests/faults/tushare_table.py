@@ -174,15 +174,15 @@ class Watched(TushareClient):
 class VirtualClock:
     """Time that passes when somebody waits, and not otherwise."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def __init__(self, began: datetime = EVENING) -> None:
+        self.began, self.seconds = began, 0.0
 
     def now(self) -> datetime:
         """Return the time of day."""
-        return EVENING + timedelta(seconds=self.seconds)
+        return self.began + timedelta(seconds=self.seconds)
 
     def monotonic(self) -> float:
-        """Return the seconds since the evening."""
+        """Return the seconds since it began."""
         return self.seconds
 
     def sleep(self, seconds: float) -> None:

@@ -55,7 +55,8 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 def test_every_setting_that_a_document_names_exists() -> None:
-    of_tests = {"STOCK_ASSETS_TEST_DATABASE_URL", "STOCK_ASSETS_TEST_TIMESCALE_URL", "STOCK_ASSETS_TEST_KILLS"}
+    names = ("DATABASE_URL", "TIMESCALE_URL", "KILLS", "MATRIX", "ORDERS", "STEPS")
+    of_tests = {f"STOCK_ASSETS_TEST_{name}" for name in names}
     known = {knob.env for knob in knobs()} | of_tests
     name = re.compile(r"\b(?:STOCK_ASSETS|BAOSTOCK|DAILY_SYNC|DB|LOG|SIMULATED)_[A-Z_]+\b")
     named = {(path.name, word) for path in documents() for word in name.findall(path.read_text(encoding="utf-8"))}

@@ -35,7 +35,8 @@ def differing(one: Array, other: Array) -> list[str]:
     return [name for name, left, right in zip(NAMES, one, other, strict=True) if not same_bits(left, right)]
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
 @given(
     lengths=st.lists(st.one_of(st.integers(1, 40), st.integers(230, 280), st.integers(1, 600)), min_size=1, max_size=4),
     cuts=st.lists(st.integers(1, 600), max_size=6),

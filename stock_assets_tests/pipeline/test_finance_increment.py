@@ -285,6 +285,7 @@ def test_a_day_that_is_not_over_is_refused(workshop: FinanceWorkshop) -> None:
         sync_finance_increment(workshop.at(BEFORE), [MONDAY])
 
 
+@pytest.mark.slow
 def test_one_call_a_day_brings_restatements_as_well(
     workshop: FinanceWorkshop, finance_market: SimulatedTushare
 ) -> None:

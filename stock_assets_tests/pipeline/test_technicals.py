@@ -42,6 +42,7 @@ def changed(workshop: Workshop, ts_code: str, day: date, **values: pl.Expr | flo
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(data=st.data())
 def test_days_in_any_order_and_in_any_number_of_runs_end_with_the_same_bits(

@@ -293,6 +293,7 @@ def steps(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select("ts_code", "ex_date", step.alias("step"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("began", ["baostock", "tushare"])
 def test_factors_of_two_sources_stand_on_one_level(years: Both, began: str) -> None:
     market = years.baostock.server.market
@@ -322,6 +323,7 @@ def test_factors_of_two_sources_stand_on_one_level(years: Both, began: str) -> N
     assert levels == {1.0, LEVEL}
 
 
+@pytest.mark.slow
 def test_a_factor_of_another_source_is_the_same_however_the_days_are_cut(years: Both) -> None:
     market = years.baostock.server.market
     assert isinstance(market, SimulatedMarket)

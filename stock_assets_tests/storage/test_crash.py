@@ -64,6 +64,7 @@ def kill_server(home: Path) -> None:
     psutil.wait_procs(processes, timeout=10)
 
 
+@pytest.mark.slow
 def test_every_day_that_was_said_to_be_committed_survives_and_none_is_half_there(home: Path, process: Start) -> None:
     server = EmbeddedServer(home)
     database = Database(server.ensure_running())

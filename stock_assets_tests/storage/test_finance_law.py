@@ -102,7 +102,8 @@ def chosen_by_hand(stored: Sequence[Any], day: date, report: tuple[str, date]) -
     return known[-1] if known else None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answers)
 def test_no_day_shows_what_was_not_known_and_what_a_day_shows_changes_only_by_an_announcement_before_it(
     conn: Connection, heard: list[Heard]
@@ -150,7 +151,7 @@ def test_no_day_shows_what_was_not_known_and_what_a_day_shows_changes_only_by_an
         before, kept = after, stored
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(rows(ANNOUNCED), min_size=1, max_size=10), st.randoms(use_true_random=False))
 def test_announcements_that_arrive_in_another_order_end_in_the_same_state(
     conn: Connection, told: list[Report], order: Random
