@@ -21,6 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 TEST_DATABASE_URL = "STOCK_ASSETS_TEST_DATABASE_URL"
 TEST_TIMESCALE_URL = "STOCK_ASSETS_TEST_TIMESCALE_URL"
+_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 8 * 2**30  # noqa: S108  nothing secret is in a test's store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,7 +46,7 @@ def server() -> Iterator[Server]:
         yield ExternalServer(external)
         return
     # Not under pytest's own temporary folder: pytest closes that one to the account that runs the server as root.
-    home = Path(tempfile.mkdtemp(prefix="stock-assets-tests-"))
+    home = Path(tempfile.mkdtemp(prefix="stock-assets-tests-", dir=_in_memory()))
     embedded = EmbeddedServer(home)
     embedded.ensure_running()
     admin = Database(embedded.url())
@@ -57,6 +58,13 @@ def server() -> Iterator[Server]:
     yield embedded
     embedded.release()
     shutil.rmtree(home, ignore_errors=True)
+
+
+def _in_memory() -> Path | None:
+    """Return a folder whose files are kept in memory, None where there is none with room: six hundred files a database."""
+    if not _MEMORY.is_dir() or not os.access(_MEMORY, os.W_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES else None
 
 
 @pytest.fixture(scope="session")

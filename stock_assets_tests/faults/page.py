@@ -1,6 +1,6 @@
 """The failure table as a page for people: Chinese first, then English."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal
@@ -92,20 +92,34 @@ def page(lines: Sequence[Line]) -> str:
     return "\n".join([*_half(lines, "zh"), "---\n", *_half(lines, "en")])
 
 
+def rows_of(text: str) -> Mapping[tuple[Language, str], list[str]]:
+    """Return what a page says: the lines below each call, in each language."""
+    found: dict[tuple[Language, str], list[str]] = {}
+    halves: dict[Language, str] = dict(zip(("zh", "en"), text.split("\n---\n"), strict=True))
+    for language, half in halves.items():
+        for part in half.split("### ")[1:]:
+            call, _, rest = part.partition("\n")
+            found[language, call] = rest.splitlines()
+    return found
+
+
 def _half(lines: Sequence[Line], language: Language) -> list[str]:
     head, title, columns, well = _HEAD[language]
     text = [head, _overview(lines, language), title]
     for call, group in groupby(lines, key=lambda line: line.call):
         text += [f"### {call}\n", columns, "|---|---|---|---|"]
-        for line in group:
-            meaning = FAULTS[line.fault][language == "en"]
-            seen = (line.zh if language == "zh" else line.en) or well
-            text.append(
-                f"| `{line.fault}` {meaning} | {verdict_words(line.verdict, language)} "
-                f"| {status_words(line.status, language)} | {seen.replace('|', '&#124;')} |"
-            )
+        text += [_row(line, language, well) for line in group]
         text.append("")
     return text
+
+
+def _row(line: Line, language: Language, well: str) -> str:
+    meaning = FAULTS[line.fault][language == "en"]
+    seen = (line.zh if language == "zh" else line.en) or well
+    return (
+        f"| `{line.fault}` {meaning} | {verdict_words(line.verdict, language)} "
+        f"| {status_words(line.status, language)} | {seen.replace('|', '&#124;')} |"
+    )
 
 
 def _overview(lines: Sequence[Line], language: Language) -> str:

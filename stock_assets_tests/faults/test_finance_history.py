@@ -9,7 +9,7 @@ from stock_assets.storage.database import Database
 from stock_assets_tests.databases import Server, own_database
 from stock_assets_tests.faults.finance_history import LIMIT, Measured, history, predicted
 
-STOCKS, BATCH, KILLS = 120, 12, 5
+STOCKS, BATCH, KILLS = 120, 12, 3
 
 
 @pytest.mark.slow

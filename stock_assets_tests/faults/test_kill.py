@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="process groups and SIGKILL are POSIX"),
 ]
-KILLS = int(os.environ.get("STOCK_ASSETS_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("STOCK_ASSETS_TEST_KILLS", "3"))
 # The summer before it has the ex-dates of most stocks.
 TODAY = date(2026, 7, 31)
 FULL_DRILL = 20

@@ -69,6 +69,19 @@ def wait_for(client: "subprocess.Popen[str]", *words: str) -> str:
     raise AssertionError(client.wait(10))
 
 
+def wait_until_unlocked(database: Database) -> None:
+    """Wait until the server has noticed that a killed process is gone, and has let go of its days."""
+    query = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE locktype = 'advisory' AND datname = current_database()"
+    )
+    until = time.monotonic() + 10
+    with database.dedicated() as connection:
+        while connection.execute(query).fetchone() != (0,):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
 def check_whole(workshop: SnapshotWorkshop) -> None:
     """Every row has its whole file, and each day's line in the ledger names its current snapshot."""
     rows = workshop.listed()
@@ -93,6 +106,7 @@ def test_a_publication_killed_at_any_step_leaves_nothing_or_whole_snapshots(
     killed.wait()
     with pytest.raises(InvalidInput):
         workshop.reader().read(FRIDAY)
+    wait_until_unlocked(workshop.database)
     report = workshop.publish()
     assert report.swept > 0
     assert report.count("published") == len(WEEK)

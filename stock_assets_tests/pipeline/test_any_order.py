@@ -39,7 +39,7 @@ from stock_assets_tests.pipeline.any_order_model import Model, Pair
 from stock_assets_tests.pipeline.conftest import no_sleep
 from stock_assets_tests.pipeline.made_up_exchange import LISTED_LONG_AGO, OLD, Condition, Life, MadeUpExchange
 
-ORDERS = int(os.environ.get("STOCK_ASSETS_TEST_ORDERS", "12"))
+ORDERS = int(os.environ.get("STOCK_ASSETS_TEST_ORDERS", "8"))
 STEPS = int(os.environ.get("STOCK_ASSETS_TEST_STEPS", "15"))
 SESSIONS = [day for n in range(16) if (day := date(2025, 2, 10) + timedelta(n)).weekday() < 5]
 # Before and after the change of a code.
