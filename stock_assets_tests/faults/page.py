@@ -46,7 +46,8 @@ _STATUSES: Final = {
 }
 _ZH_HEAD: Final = f"""# 失败一览
 
-本页由 `{COMMAND}` 生成，请勿手改；测试 `stock_assets_tests/faults/test_failure_table.py` 将它与程序的实际行为逐格比对。
+本页由 `{COMMAND}` 生成，请勿手改；测试 `stock_assets_tests/faults/test_failure_table.py` 每次将
+其中三分之一与程序的实际行为比对，`STOCK_ASSETS_TEST_MATRIX=all` 时逐格比对。
 本页是 BaoStock 的；Tushare 的见 [Tushare 失败一览](failures-tushare.md)。
 
 模拟数据源能制造的每种故障，都在流水线的每个调用上发生并持续，走真实的线路协议、客户端、连接池与数据库
@@ -58,7 +59,8 @@ _ZH_HEAD: Final = f"""# 失败一览
 """
 _EN_HEAD: Final = f"""# Failures
 
-Written by `{COMMAND}`; `stock_assets_tests/faults/test_failure_table.py` compares every cell with what the program does.
+Written by `{COMMAND}`; `stock_assets_tests/faults/test_failure_table.py` compares a third of the cells with
+what the program does, and every one with `STOCK_ASSETS_TEST_MATRIX=all`.
 This page is BaoStock's; Tushare's is [failures of Tushare](failures-tushare.md).
 
 Every fault that the simulated source can make happens, and goes on happening, to every call of the pipeline, through
