@@ -22,7 +22,7 @@ from stock_assets.pipeline.technical_lines import write_lines
 from stock_assets.pipeline.technical_plan import TechnicalPlan, bars_missing
 from stock_assets.pipeline.technical_rows import RowMaker, Surroundings
 from stock_assets.pipeline.whole_series import WholeSeries
-from stock_assets.storage import bulk_load, completeness, technicals
+from stock_assets.storage import bulk_load, completeness, reference, technicals
 from stock_assets.storage.arrow_session import ArrowSession
 from stock_assets.storage.database import Connection
 from stock_assets.storage.full_load import load_whole
@@ -46,7 +46,8 @@ def compute_technicals(
     Rows of `days` that were computed and are no longer there are computed again. Later days that were computed already are
     brought up to date with them. With `again`, the days and all that follows them
     are computed whatever the ledger says, of `ts_codes` only where these are given; only rows that differ are written.
-    Each day whose bars are not loaded is a failure of the report. One run at a time: a second one waits.
+    Each day whose bars are not loaded is a failure of the report, but for those on which no stock was listed yet. One run
+    at a time: a second one waits.
     """
     report = TechnicalReport(dataset="technical_daily", days_asked=len(days))
     with (
@@ -56,7 +57,7 @@ def compute_technicals(
         run = _Run.begin(context, report)
         loaded = set(run.plan.lines["trade_date"])
         for day in days:
-            if day not in loaded:
+            if day not in loaded and not run.is_before_everything(day):
                 error = bars_missing(day)
                 report.add_failure(str(day), error)
                 report.add_outcomes([DayOutcome(day, "refused", None, 0, detail=str(error))])
@@ -88,6 +89,7 @@ class _Run:
     plan: TechnicalPlan
     maker: RowMaker
     started_at: datetime
+    first_listing: date | None
 
     @classmethod
     def begin(cls, context: TechnicalContext, report: TechnicalReport) -> "_Run":
@@ -98,9 +100,14 @@ class _Run:
             with context.database.read() as conn:
                 plan = TechnicalPlan.read(conn, version_of(context.families))
                 factors = technicals.read_factors(conn)
+                first_listing = reference.first_listing(conn)
         sessions = context.calendar.between(FIRST_SESSION, plan.last_day or FIRST_SESSION)
         around = Surroundings(factors=factors, facts=plan.facts, sessions=sessions)
-        return cls(context, report, plan, RowMaker(context.families, around, report), started_at)
+        return cls(context, report, plan, RowMaker(context.families, around, report), started_at, first_listing)
+
+    def is_before_everything(self, day: date) -> bool:
+        """Return whether no stock was listed yet: there is nothing to load."""
+        return self.first_listing is not None and day < self.first_listing
 
     def bring_up_to_date(self, stale: pl.DataFrame) -> None:
         """Compute what `stale` asks for: days among computed ones first, then those after them."""

@@ -53,6 +53,11 @@ def read_securities(conn: Connection) -> pl.DataFrame:
     return _all(conn, SECURITY)
 
 
+def first_listing(conn: Connection) -> date | None:
+    """Return the day from which on any known security is listed; None when none is known."""
+    return conn.scalar(sa.select(sa.func.min(table_of(SECURITY.name).c.list_date)))
+
+
 def _all(conn: Connection, table: Table) -> pl.DataFrame:
     order = sql.SQL(", ").join(map(sql.Identifier, table.key))
     query = sql.SQL("SELECT {columns} FROM {table} ORDER BY {order}")

@@ -36,7 +36,7 @@ def differing(one: Array, other: Array) -> list[str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     lengths=st.lists(st.one_of(st.integers(1, 40), st.integers(230, 280), st.integers(1, 600)), min_size=1, max_size=4),
     cuts=st.lists(st.integers(1, 600), max_size=6),

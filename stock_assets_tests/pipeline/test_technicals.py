@@ -245,6 +245,16 @@ def test_a_day_is_as_whole_as_its_bars_and_without_bars_it_is_refused_with_the_c
     workshop.assert_whole()
 
 
+def test_days_on_which_no_stock_was_listed_yet_are_no_failure(workshop: Workshop) -> None:
+    workshop.land(DAYS[1:3])
+    assert workshop.compute(*DAYS[:3]).failure() is not None
+    with workshop.database.begin() as conn:
+        conn.execute(sa.text("UPDATE security SET list_date = :day WHERE list_date < :day"), {"day": DAYS[1]})
+    report = workshop.compute(*DAYS[:3], again=True)
+    assert report.failure() is None
+    assert {outcome.day for outcome in report.outcomes} == set(DAYS[1:3])
+
+
 def test_a_day_is_no_more_complete_than_its_factors(workshop: Workshop) -> None:
     days = DAYS[:12]
     workshop.land(days)
