@@ -42,7 +42,11 @@ _SENSORS = """
 """
 _TICK = """
 mutation($sensor: SensorSelector!) {
-  sensorDryRun(selectorData: $sensor, cursor: null) { __typename ... on PythonError { message } }
+  sensorDryRun(selectorData: $sensor, cursor: null) {
+    __typename
+    ... on DryRunInstigationTick { evaluationResult { skipReason error { message } runRequests { runKey } } }
+    ... on PythonError { message }
+  }
 }
 """
 
@@ -118,6 +122,7 @@ def _ticks(pages: Pages) -> list[str]:
 def _tick(pages: Pages, selector: dict[str, str]) -> None:
     answer = pages.ask(_TICK, sensor=selector)["sensorDryRun"]
     assert answer["__typename"] == "DryRunInstigationTick", answer
+    assert answer["evaluationResult"]["error"] is None, answer
 
 
 def _memory(pages: Pages) -> list[str]:
